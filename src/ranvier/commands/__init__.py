@@ -1,0 +1,1 @@
+"""Commands of the program: one function and one file each."""

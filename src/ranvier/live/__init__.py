@@ -1,0 +1,1 @@
+"""Live decoding: sources of signal and the loop that runs a decoder on them."""

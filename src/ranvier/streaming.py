@@ -1,0 +1,186 @@
+"""The contract: one form for everything that turns a signal into something else.
+
+``output, state = thing.step(chunk, state)`` takes a chunk of any length and gives the outputs that
+have become known. The state is passed in and returned, never stored and never changed in place, so
+a whole recording, its pieces and a live stream run through the same code and give the same answer.
+
+Axes are (batch, time, channels) or (batch, step, node, feature). A NaN is a sample that is not
+valid; stages hand it on and never let it into their state. There is no flush: what is not decided
+when a recording ends is not decided.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ranvier.recording import Array, Layout
+
+State = Any
+"""Nested tuples of arrays; whoever calls ``step`` owns it."""
+
+
+class Stage:
+    """One causal step of processing.
+
+    A subclass sets ``layout`` (what comes in) and, where it differs, ``output`` (what goes out),
+    ``delay``, ``outputs`` and ``memoryless``, and writes ``initial_state`` and ``advance``.
+    """
+
+    layout: Layout
+    delay: float = 0.0
+    """Seconds by which the content of an output lags behind the newest sample it has seen."""
+    memoryless: bool = False
+    """Whether an output depends on its own step alone."""
+
+    @property
+    def output(self) -> Layout:
+        """What goes out."""
+        return self.layout
+
+    @property
+    def rate(self) -> float:
+        """Samples per second that come in."""
+        return self.layout.rate
+
+    @property
+    def hop(self) -> float:
+        """Seconds between outputs."""
+        return 1 / self.output.rate
+
+    def outputs(self, samples: int) -> int:
+        """Return how many outputs are known once this many samples have come in."""
+        return samples
+
+    def initial_state(self, batch: int) -> State:  # noqa: ARG002
+        """Return the state before the first sample."""
+        return ()
+
+    def step(self, chunk: Array, state: State) -> tuple[Array, State]:
+        """Take a chunk, (batch, time, ...), and return the new outputs and the new state.
+
+        Raises
+        ------
+        ValueError
+            If the chunk does not have the channels of ``layout``.
+        """
+        channels = self.layout.channels
+        if chunk.ndim < 3 or chunk.shape[2] != len(channels):
+            raise ValueError(
+                f"Invalid chunk for {type(self).__name__}: shape {chunk.shape}, must be (batch, "
+                f"time, {len(channels)}) for the channels {', '.join(channels)}"
+            )
+        return self.advance(chunk, state)
+
+    def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
+        """Do the work of ``step`` on a chunk whose channels are known to be right."""
+        raise NotImplementedError(f"{type(self).__name__} must define advance")
+
+
+class Pipeline(Stage):
+    """Stages in a row, with the contract of one stage.
+
+    Parameters
+    ----------
+    layout
+        What comes into the first stage.
+    stages
+        Each takes what the one before it gives.
+
+    Raises
+    ------
+    ValueError
+        If a stage does not take what the one before it gives.
+    """
+
+    def __init__(self, layout: Layout, stages: Sequence[Stage]) -> None:
+        self.layout = layout
+        self.stages = tuple(stages)
+        expected = layout
+        for stage in self.stages:
+            check_layout(type(stage).__name__, stage.layout, expected)
+            expected = stage.output
+        self._output = expected
+
+    @property
+    def output(self) -> Layout:
+        """What the last stage gives."""
+        return self._output
+
+    @property
+    def delay(self) -> float:  # type: ignore[override]
+        """Sum of the stages' delays, in seconds."""
+        return sum(stage.delay for stage in self.stages)
+
+    @property
+    def memoryless(self) -> bool:  # type: ignore[override]
+        """Whether no stage has memory."""
+        return all(stage.memoryless for stage in self.stages)
+
+    def outputs(self, samples: int) -> int:
+        """Return how many outputs are known once this many samples have come in."""
+        for stage in self.stages:
+            samples = stage.outputs(samples)
+        return samples
+
+    def initial_state(self, batch: int) -> State:
+        """Return the states of all stages before the first sample."""
+        return tuple(stage.initial_state(batch) for stage in self.stages)
+
+    def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
+        """Hand the chunk from stage to stage."""
+        states = []
+        for stage, old in zip(self.stages, state, strict=True):
+            chunk, new = stage.step(chunk, old)
+            states.append(new)
+        return chunk, tuple(states)
+
+
+def check_layout(name: str, expected: Layout, found: Layout) -> None:
+    """Refuse a layout that is not the one expected, saying which part of it differs."""
+    if expected.rate != found.rate:
+        raise ValueError(f"Invalid rate for {name}: {found.rate} Hz, must be {expected.rate} Hz")
+    if expected.channels != found.channels:
+        raise ValueError(
+            f"Invalid channels for {name}: {', '.join(found.channels)}, "
+            f"must be {', '.join(expected.channels)}"
+        )
+
+
+def exact_ratio(rate: float, target: float) -> Fraction:
+    """Return target / rate as a fraction of small whole numbers."""
+    return Fraction(target / rate).limit_denominator(10_000)
+
+
+def arrays_of(state: State) -> Iterator[Array]:
+    """Yield the arrays of a state, depth first."""
+    if isinstance(state, tuple):
+        for part in state:
+            yield from arrays_of(part)
+    else:
+        yield state
+
+
+def pack_state(state: State) -> bytes:
+    """Turn a state into bytes that ``unpack_state`` turns back."""
+    buffer = io.BytesIO()
+    np.savez(buffer, *(np.asarray(array) for array in arrays_of(state)), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def unpack_state(packed: bytes, like: State) -> State:
+    """Restore a state; ``like`` is a state of the same thing, for its structure."""
+    with np.load(io.BytesIO(packed), allow_pickle=False) as stored:
+        arrays = iter([stored[name] for name in stored.files])
+
+    def rebuild(part: State) -> State:
+        if isinstance(part, tuple):
+            parts = [rebuild(inner) for inner in part]
+            return type(part)(*parts) if hasattr(part, "_fields") else tuple(parts)
+        return next(arrays)
+
+    return rebuild(like)

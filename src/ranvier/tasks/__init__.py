@@ -1,0 +1,1 @@
+"""What a task decodes, and how well: targets, scores, figures."""
