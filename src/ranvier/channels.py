@@ -116,7 +116,7 @@ def position(name: str) -> npt.NDArray[np.float64]:
     if channel is None:
         raise ValueError(f"Invalid electrode: {name!r}, must be a name of the 10-10 system")
     ends = [end for end in (channel.electrode, channel.reference) if end in ANGLES]
-    return np.mean([_on_sphere(*ANGLES[end]) for end in ends], axis=0)
+    return np.asarray(np.mean([_on_sphere(*ANGLES[end]) for end in ends], axis=0))
 
 
 def _on_sphere(inclination: float, azimuth: float) -> npt.NDArray[np.float64]:
@@ -195,7 +195,9 @@ def pick(labels: Sequence[str], montage: str) -> Coverage:
     parsed = [parse_channel(label) for label in labels]
     edges = [(i, channel) for i, channel in enumerate(parsed) if channel]
     counts = Counter(channel for _, channel in edges)
-    unique = {channel: i for i, channel in reversed(edges)}
+    unique: dict[Channel, int] = {}
+    for i, channel in edges:
+        unique.setdefault(channel, i)
     find = _find_referential if montage == "referential" else _find_difference
     derivations = tuple(Derivation(name, find(name, unique)) for name in MONTAGES[montage])
     if not any(derivation.terms for derivation in derivations):
