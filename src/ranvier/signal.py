@@ -1,0 +1,430 @@
+"""Causal stages of signal processing, each with the contract of ``streaming.Stage``.
+
+Whatever the cut, the results are the same to the last bit: sums run in a fixed order, the
+recursion of a filter is carried, and a window is always computed alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ranvier.channels import MONTAGES, Coverage, pick
+from ranvier.recording import Array, Layout
+from ranvier.streaming import Pipeline, Stage, State, exact_ratio
+
+
+@dataclass(frozen=True)
+class MarkFlat(Stage):
+    """Mark a lead as not valid while it has not changed at all for some time.
+
+    Parameters
+    ----------
+    layout
+        What comes in.
+    seconds
+        How long a lead may stay at exactly the same value.
+    """
+
+    layout: Layout
+    seconds: float = 2.0
+
+    def initial_state(self, batch: int) -> State:
+        """Return (last value, samples since it changed)."""
+        shape = (batch, len(self.layout.channels))
+        return np.full(shape, np.nan), np.zeros(shape, dtype=np.int64)
+
+    def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
+        """Replace samples of flat leads by NaN."""
+        if not chunk.shape[1]:
+            return chunk, state
+        last, since = state
+        changed = np.diff(chunk, axis=1, prepend=last[:, None].astype(chunk.dtype)) != 0
+        index = np.arange(1, chunk.shape[1] + 1)[None, :, None]
+        latest = np.maximum.accumulate(np.where(changed, index, -since[:, None]), axis=1)
+        unchanged = index - latest
+        flat = unchanged >= max(1, round(self.seconds * self.rate))
+        state = chunk[:, -1].astype(float), unchanged[:, -1].astype(np.int64)
+        return np.where(flat, np.asarray(np.nan, dtype=chunk.dtype), chunk), state
+
+
+@dataclass(frozen=True)
+class DeriveMontage(Stage):
+    """Derive the channels of a montage; one that the recording cannot give stays NaN.
+
+    Parameters
+    ----------
+    layout
+        What comes in, with the labels of the file.
+    montage
+        ``"double_banana"`` (from referential or bipolar channels, the same either way) or
+        ``"referential"``.
+
+    Raises
+    ------
+    ValueError
+        If none of the montage's channels can be formed.
+    """
+
+    layout: Layout
+    montage: str = "double_banana"
+
+    def __post_init__(self) -> None:
+        _ = self.coverage
+
+    @cached_property
+    def coverage(self) -> Coverage:
+        """How each derivation is formed, and which ones are missing."""
+        return pick(self.layout.channels, self.montage)
+
+    @property
+    def output(self) -> Layout:
+        """The channels of the montage."""
+        return Layout(MONTAGES[self.montage], self.layout.rate, self.layout.unit)
+
+    def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
+        """Add and subtract channels in the order that the coverage gives."""
+        derived = np.full((*chunk.shape[:2], len(self.output.channels)), np.nan, dtype=chunk.dtype)
+        for column, derivation in enumerate(self.coverage.derivations):
+            for position, (index, sign) in enumerate(derivation.terms):
+                term = sign * chunk[..., index]
+                derived[..., column] = term if position == 0 else derived[..., column] + term
+        return derived, state
+
+
+@dataclass(frozen=True)
+class Filter(Stage):
+    """Butterworth filter with carried state, started as if the first sample had always been there.
+
+    While a sample is NaN the filter is fed the channel's last valid one and its output is NaN.
+
+    Parameters
+    ----------
+    layout
+        What comes in.
+    low, high
+        Edges of the pass band in Hz; None leaves that side open.
+    order
+        Order of each edge.
+    """
+
+    layout: Layout
+    low: float | None = 0.5
+    high: float | None = 70.0
+    order: int = 2
+
+    def __post_init__(self) -> None:
+        edges = [edge for edge in (self.low, self.high) if edge is not None]
+        inside = all(0 < edge < self.rate / 2 for edge in edges)
+        if not edges or not inside or edges != sorted(edges):
+            raise ValueError(
+                f"Invalid pass band: {self.low} to {self.high} Hz, must rise and lie between 0 and "
+                f"{self.rate / 2} Hz, half of the sampling rate"
+            )
+
+    @cached_property
+    def sections(self) -> Array:
+        """Second-order sections, (sections, 6)."""
+        from scipy.signal import butter
+
+        edges = [edge for edge in (self.low, self.high) if edge is not None]
+        one_sided = "lowpass" if self.low is None else "highpass"
+        kind = "bandpass" if len(edges) == 2 else one_sided
+        return np.asarray(butter(self.order, np.squeeze(edges), kind, fs=self.rate, output="sos"))
+
+    @property
+    def gain_at_zero(self) -> float:
+        """What the filter makes of a constant: 1 for a low-pass, else 0."""
+        return 1.0 if self.low is None else 0.0
+
+    @cached_property
+    def delay(self) -> float:  # type: ignore[override]
+        """Group delay in the middle of the pass band, in seconds."""
+        from scipy.signal import sosfreqz
+
+        low, high = self.low or 0.1, self.high or self.rate / 4
+        middle = np.sqrt(low * high) if self.low else high / 2
+        _, response = sosfreqz(self.sections, [middle * 0.999, middle * 1.001], fs=self.rate)
+        turn = np.angle(response[1] / response[0])
+        return float(-turn / (2 * np.pi * middle * 0.002))
+
+    def initial_state(self, batch: int) -> State:
+        """Return (recursion, first valid sample, last valid sample)."""
+        channels = len(self.layout.channels)
+        recursion = np.zeros((len(self.sections), batch, 2, channels))
+        return recursion, *(np.full((batch, channels), np.nan) for _ in range(2))
+
+    def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
+        """Filter; the first valid sample is taken off before and its gain added after."""
+        from scipy.signal import sosfilt
+
+        if not chunk.shape[1]:
+            return chunk.astype(float), state
+        recursion, first, last = state
+        signal = chunk.astype(float)
+        invalid = np.isnan(signal)
+        first = np.where(np.isnan(first), _first_valid(signal, invalid), first)
+        held = _hold(signal, invalid, last)
+        start = np.nan_to_num(first)[:, None]
+        offset = np.where(np.isnan(held), 0.0, held - start)
+        filtered, recursion = sosfilt(self.sections, offset, axis=1, zi=recursion)
+        output = np.where(invalid, np.nan, filtered + self.gain_at_zero * start)
+        return output, (recursion, first, held[:, -1])
+
+
+def _first_valid(signal: Array, invalid: Array) -> Array:
+    index = np.argmin(invalid, axis=1)
+    return np.take_along_axis(signal, index[:, None], axis=1)[:, 0]
+
+
+def _hold(signal: Array, invalid: Array, last: Array) -> Array:
+    """Replace each NaN by the value before it, also across the border to the last chunk."""
+    if not invalid.any():
+        return signal
+    padded = np.concatenate([last[:, None], signal], axis=1)
+    index = np.where(invalid, 0, np.arange(1, padded.shape[1])[None, :, None])
+    latest = np.maximum.accumulate(index, axis=1)
+    return np.take_along_axis(padded, latest, axis=1)
+
+
+@dataclass(frozen=True)
+class Resample(Stage):
+    """Change the sampling rate by a polyphase low-pass filter whose state is carried.
+
+    Output k lies at second k / rate and is known as soon as the input has reached that second.
+
+    Parameters
+    ----------
+    layout
+        What comes in.
+    rate_out
+        Wanted rate in Hz, at most the rate that comes in.
+    half_width
+        Zero crossings of the low-pass on each side; the delay is this many samples at the lower
+        of the two rates.
+    """
+
+    layout: Layout
+    rate_out: float = 200.0
+    half_width: int = 10
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate_out <= self.rate:
+            raise ValueError(
+                f"Invalid rate: the recording has {self.rate:g} Hz, must be at least "
+                f"{self.rate_out:g} Hz"
+            )
+
+    @cached_property
+    def ratio(self) -> Fraction:
+        """Rate that goes out over rate that comes in."""
+        return exact_ratio(self.rate, self.rate_out)
+
+    @property
+    def output(self) -> Layout:
+        """The same channels at the wanted rate."""
+        return Layout(self.layout.channels, self.rate_out, self.layout.unit)
+
+    @cached_property
+    def taps(self) -> Array:
+        """Low-pass at the common multiple of the two rates, Kaiser window with beta 5."""
+        from scipy.signal import firwin
+
+        up, down = self.ratio.as_integer_ratio()
+        if up == down:
+            return np.ones(1)
+        length = 2 * self.half_width * down + 1
+        return np.asarray(firwin(length, 1 / down, window=("kaiser", 5.0)) * up)
+
+    @property
+    def delay(self) -> float:  # type: ignore[override]
+        """Half of the low-pass, in seconds."""
+        return (len(self.taps) - 1) / 2 / (self.ratio.numerator * self.rate)
+
+    @property
+    def history(self) -> int:
+        """Input samples that an output depends on."""
+        return -(-len(self.taps) // self.ratio.numerator)
+
+    def outputs(self, samples: int) -> int:
+        """Return how many outputs are known once this many samples have come in."""
+        return 1 + int((samples - 1) * self.ratio) if samples else 0
+
+    def initial_state(self, batch: int) -> State:
+        """Return (samples still needed, samples seen)."""
+        return np.zeros((batch, 0, len(self.layout.channels))), np.array(0)
+
+    def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
+        """Filter at the common multiple of the rates; only the wanted samples are computed."""
+        from scipy.signal import upfirdn
+
+        kept, seen = state
+        if not chunk.shape[1]:
+            return kept[:, :0], state
+        up, down = self.ratio.as_integer_ratio()
+        if not seen:
+            kept = np.repeat(chunk[:, :1].astype(float), self._aligned(self.history), axis=1)
+        signal = np.concatenate([kept, chunk], axis=1)
+        begin = int(seen) - kept.shape[1]
+        seen = seen + chunk.shape[1]
+        first, stop = (self.outputs(int(n)) - begin * up // down for n in (state[1], seen))
+        filtered = upfirdn(self.taps, signal, up, down, axis=1)[:, first:stop]
+        needed = self.outputs(int(seen)) * down // up - self.history + 1
+        drop = needed // down * down - begin
+        return filtered, (signal[:, drop:].copy(), seen)
+
+    def _aligned(self, samples: int) -> int:
+        return -(-samples // self.ratio.denominator) * self.ratio.denominator
+
+
+@dataclass(frozen=True)
+class Spectrum(Stage):
+    """Natural logarithm of the amplitude spectrum of each second: (batch, step, node, feature).
+
+    Parameters
+    ----------
+    layout
+        What comes in; a whole number of samples per second.
+    features
+        Bins from 0 Hz on, 1 Hz apart.
+
+    References
+    ----------
+    .. [1] Afzal et al., REST, ICML 2024: log(|FFT| + 1e-30), no window, no detrending.
+    """
+
+    layout: Layout
+    features: int = 100
+
+    def __post_init__(self) -> None:
+        if self.rate != round(self.rate) or not 0 < self.features <= self.rate // 2 + 1:
+            raise ValueError(
+                f"Invalid features: {self.features} bins at {self.rate} Hz, must be at most "
+                f"{int(self.rate // 2) + 1} at a whole number of samples per second"
+            )
+
+    @property
+    def output(self) -> Layout:
+        """One step a second for each channel."""
+        return Layout(self.layout.channels, 1.0, "log µV")
+
+    @property
+    def delay(self) -> float:  # type: ignore[override]
+        """Half of the second that a step looks at."""
+        return 0.5
+
+    def outputs(self, samples: int) -> int:
+        """Return the number of whole seconds."""
+        return samples // int(self.rate)
+
+    def initial_state(self, batch: int) -> State:
+        """Return the samples of the second that is not yet full."""
+        return np.zeros((batch, 0, len(self.layout.channels)))
+
+    def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
+        """Transform each whole second on its own."""
+        signal = np.concatenate([state, chunk], axis=1)
+        window = int(self.rate)
+        batch, samples, nodes = signal.shape
+        steps = samples // window
+        spectra = np.empty((batch, steps, nodes, self.features), dtype=np.float32)
+        for row in range(batch):
+            for step in range(steps):
+                second = signal[row, step * window : (step + 1) * window]
+                amplitude = np.abs(np.fft.rfft(second.T)[:, : self.features])
+                spectra[row, step] = np.log(amplitude + 1e-30)
+        return spectra, signal[:, steps * window :].copy()
+
+
+@dataclass(frozen=True)
+class ScalePerStep(Stage):
+    """Scale the features of each node and step to mean 0 and standard deviation 1.
+
+    A node whose features are all equal, as of a disconnected electrode, becomes zeros.
+    """
+
+    layout: Layout
+    memoryless = True
+
+    def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
+        """Subtract the mean and divide by the deviation (n - 1) over the last axis."""
+        flat = (chunk == chunk[..., :1]).all(axis=-1, keepdims=True)
+        centred = chunk - chunk.mean(axis=-1, keepdims=True)
+        deviation = chunk.std(axis=-1, ddof=1, keepdims=True)
+        scaled = np.where(flat, 0.0, centred / (deviation + 1e-10))
+        return scaled.astype(np.float32), state
+
+
+@dataclass(frozen=True)
+class Standardise(Stage):
+    """Scale by the mean and deviation of the training recordings.
+
+    Parameters
+    ----------
+    layout
+        What comes in.
+    mean, deviation
+        Broadcast against (..., node, feature) or (..., channel); from ``fit``.
+    """
+
+    layout: Layout
+    mean: tuple[Any, ...] = (0.0,)
+    deviation: tuple[Any, ...] = (1.0,)
+    memoryless = True
+
+    @staticmethod
+    def fit(chunks: Iterable[Array]) -> dict[str, Any]:
+        """Return the settings that fit training data, over batch and time, NaN left out."""
+        count, total, squares = 0.0, np.zeros(()), np.zeros(())
+        for chunk in chunks:
+            values = chunk.astype(float)
+            count = count + (~np.isnan(values)).sum(axis=(0, 1))
+            total = total + np.nansum(values, axis=(0, 1))
+            squares = squares + np.nansum(values**2, axis=(0, 1))
+        mean = total / np.maximum(count, 1)
+        variance = np.maximum(squares / np.maximum(count, 1) - mean**2, 0)
+        return {"mean": mean.tolist(), "deviation": np.sqrt(variance).tolist()}
+
+    def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
+        """Subtract the mean and divide by the deviation; a constant feature becomes 0."""
+        deviation = np.asarray(self.deviation)
+        scaled = (chunk - np.asarray(self.mean)) / np.where(deviation == 0, 1.0, deviation)
+        return scaled.astype(np.float32), state
+
+
+STAGES: dict[str, type[Stage]] = {
+    "mark_flat": MarkFlat,
+    "derive_montage": DeriveMontage,
+    "filter": Filter,
+    "resample": Resample,
+    "spectrum": Spectrum,
+    "scale_per_step": ScalePerStep,
+    "standardise": Standardise,
+}
+
+
+def build(stages: Sequence[Mapping[str, Any]], layout: Layout) -> Pipeline:
+    """Make a pipeline for a layout from settings such as ``{"stage": "filter", "low": 1.0}``.
+
+    Raises
+    ------
+    ValueError
+        If a stage or a setting is unknown, or does not fit the layout.
+    """
+    built: list[Stage] = []
+    for settings in stages:
+        options = dict(settings)
+        name = options.pop("stage", None)
+        if name not in STAGES:
+            raise ValueError(f"Invalid stage: {name!r}, possible options: {list(STAGES)}")
+        try:
+            stage = STAGES[name](built[-1].output if built else layout, **options)  # type: ignore[call-arg]
+        except TypeError as error:
+            raise ValueError(f"Invalid settings of stage {name!r}: {error}") from None
+        built.append(stage)
+    return Pipeline(layout, built)
