@@ -11,18 +11,11 @@ from hypothesis import strategies as st
 
 from ranvier.channels import DOUBLE_BANANA, TEN_TWENTY
 from ranvier.decisions import Alarm, AlarmRule
+from ranvier.features import ScalePerStep, Spectrum, Standardise
 from ranvier.networks.rest import REST
 from ranvier.recording import Array, Layout
 from ranvier.runtime import NetworkStage
-from ranvier.signal import (
-    DeriveMontage,
-    Filter,
-    MarkFlat,
-    Resample,
-    ScalePerStep,
-    Spectrum,
-    Standardise,
-)
+from ranvier.signal import DeriveMontage, Filter, MarkFlat, Resample
 from ranvier.streaming import Pipeline, Stage, arrays_of, pack_state, unpack_state
 
 REFERENTIAL = Layout(tuple(f"EEG {lead.upper()}-REF" for lead in TEN_TWENTY), 256.0)

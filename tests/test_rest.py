@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from ranvier.channels import DOUBLE_BANANA, TEN_TWENTY
+from ranvier.features import ScalePerStep
 from ranvier.networks.rest import REST, electrode_graph, from_authors
 from ranvier.recording import Layout
-from ranvier.signal import ScalePerStep
 
 FIXTURE = Path(__file__).parents[2] / "shared" / "parity" / "rest.npz"
 

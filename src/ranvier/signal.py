@@ -6,17 +6,15 @@ recursion of a filter is carried, and a window is always computed alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from ranvier.channels import MONTAGES, Coverage, pick
 from ranvier.recording import Array, Layout
-from ranvier.streaming import Pipeline, Stage, State, exact_ratio
+from ranvier.streaming import Stage, State, exact_ratio
 
 
 @dataclass(frozen=True)
@@ -280,151 +278,3 @@ class Resample(Stage):
 
     def _aligned(self, samples: int) -> int:
         return -(-samples // self.ratio.denominator) * self.ratio.denominator
-
-
-@dataclass(frozen=True)
-class Spectrum(Stage):
-    """Natural logarithm of the amplitude spectrum of each second: (batch, step, node, feature).
-
-    Parameters
-    ----------
-    layout
-        What comes in; a whole number of samples per second.
-    features
-        Bins from 0 Hz on, 1 Hz apart.
-
-    References
-    ----------
-    .. [1] Afzal et al., REST, ICML 2024: log(|FFT| + 1e-30), no window, no detrending.
-    """
-
-    layout: Layout
-    features: int = 100
-
-    def __post_init__(self) -> None:
-        if self.rate != round(self.rate) or not 0 < self.features <= self.rate // 2 + 1:
-            raise ValueError(
-                f"Invalid features: {self.features} bins at {self.rate} Hz, must be at most "
-                f"{int(self.rate // 2) + 1} at a whole number of samples per second"
-            )
-
-    @property
-    def output(self) -> Layout:
-        """One step a second for each channel."""
-        return Layout(self.layout.channels, 1.0, "log µV")
-
-    @property
-    def delay(self) -> float:  # type: ignore[override]
-        """Half of the second that a step looks at."""
-        return 0.5
-
-    def outputs(self, samples: int) -> int:
-        """Return the number of whole seconds."""
-        return samples // int(self.rate)
-
-    def initial_state(self, batch: int) -> State:
-        """Return the samples of the second that is not yet full."""
-        return np.zeros((batch, 0, len(self.layout.channels)))
-
-    def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
-        """Transform each whole second on its own."""
-        signal = np.concatenate([state, chunk], axis=1)
-        window = int(self.rate)
-        batch, samples, nodes = signal.shape
-        steps = samples // window
-        spectra = np.empty((batch, steps, nodes, self.features), dtype=np.float32)
-        for row in range(batch):
-            for step in range(steps):
-                second = signal[row, step * window : (step + 1) * window]
-                amplitude = np.abs(np.fft.rfft(second.T)[:, : self.features])
-                spectra[row, step] = np.log(amplitude + 1e-30)
-        return spectra, signal[:, steps * window :].copy()
-
-
-@dataclass(frozen=True)
-class ScalePerStep(Stage):
-    """Scale the features of each node and step to mean 0 and standard deviation 1.
-
-    A node whose features are all equal, as of a disconnected electrode, becomes zeros.
-    """
-
-    layout: Layout
-    memoryless = True
-
-    def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
-        """Subtract the mean and divide by the deviation (n - 1) over the last axis."""
-        flat = (chunk == chunk[..., :1]).all(axis=-1, keepdims=True)
-        centred = chunk - chunk.mean(axis=-1, keepdims=True)
-        deviation = chunk.std(axis=-1, ddof=1, keepdims=True)
-        scaled = np.where(flat, 0.0, centred / (deviation + 1e-10))
-        return scaled.astype(np.float32), state
-
-
-@dataclass(frozen=True)
-class Standardise(Stage):
-    """Scale by the mean and deviation of the training recordings.
-
-    Parameters
-    ----------
-    layout
-        What comes in.
-    mean, deviation
-        Broadcast against (..., node, feature) or (..., channel); from ``fit``.
-    """
-
-    layout: Layout
-    mean: tuple[Any, ...] = (0.0,)
-    deviation: tuple[Any, ...] = (1.0,)
-    memoryless = True
-
-    @staticmethod
-    def fit(chunks: Iterable[Array]) -> dict[str, Any]:
-        """Return the settings that fit training data, over batch and time, NaN left out."""
-        count, total, squares = 0.0, np.zeros(()), np.zeros(())
-        for chunk in chunks:
-            values = chunk.astype(float)
-            count = count + (~np.isnan(values)).sum(axis=(0, 1))
-            total = total + np.nansum(values, axis=(0, 1))
-            squares = squares + np.nansum(values**2, axis=(0, 1))
-        mean = total / np.maximum(count, 1)
-        variance = np.maximum(squares / np.maximum(count, 1) - mean**2, 0)
-        return {"mean": mean.tolist(), "deviation": np.sqrt(variance).tolist()}
-
-    def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
-        """Subtract the mean and divide by the deviation; a constant feature becomes 0."""
-        deviation = np.asarray(self.deviation)
-        scaled = (chunk - np.asarray(self.mean)) / np.where(deviation == 0, 1.0, deviation)
-        return scaled.astype(np.float32), state
-
-
-STAGES: dict[str, type[Stage]] = {
-    "mark_flat": MarkFlat,
-    "derive_montage": DeriveMontage,
-    "filter": Filter,
-    "resample": Resample,
-    "spectrum": Spectrum,
-    "scale_per_step": ScalePerStep,
-    "standardise": Standardise,
-}
-
-
-def build(stages: Sequence[Mapping[str, Any]], layout: Layout) -> Pipeline:
-    """Make a pipeline for a layout from settings such as ``{"stage": "filter", "low": 1.0}``.
-
-    Raises
-    ------
-    ValueError
-        If a stage or a setting is unknown, or does not fit the layout.
-    """
-    built: list[Stage] = []
-    for settings in stages:
-        options = dict(settings)
-        name = options.pop("stage", None)
-        if name not in STAGES:
-            raise ValueError(f"Invalid stage: {name!r}, possible options: {list(STAGES)}")
-        try:
-            stage = STAGES[name](built[-1].output if built else layout, **options)  # type: ignore[call-arg]
-        except TypeError as error:
-            raise ValueError(f"Invalid settings of stage {name!r}: {error}") from None
-        built.append(stage)
-    return Pipeline(layout, built)

@@ -1,0 +1,82 @@
+"""Where training stands, on disk: so that a run that was stopped goes on as if it had not been."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+log = logging.getLogger("ranvier")
+
+
+@dataclass
+class Progress:
+    """Where training stands after a pass: all that a checkpoint holds besides weights."""
+
+    passes: int = 0
+    best_pass: int = 0
+    best_score: float = float("-inf")
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass
+class Weights:
+    """What a checkpoint holds in tensors: the weights now, the best so far, Adam's moments."""
+
+    network: nn.Module
+    best: dict[str, Tensor]
+    optimiser: Any
+
+
+def copy_of(network: nn.Module) -> dict[str, Tensor]:
+    """Return the weights by name, as they are now."""
+    return {name: weight.detach().clone() for name, weight in network.state_dict().items()}
+
+
+def save_checkpoint(path: Path, run: str, progress: Progress, weights: Weights) -> None:
+    """Write all that is needed to go on; a stop in the middle leaves the last one whole."""
+    from safetensors.torch import save_file
+
+    tensors = {f"now.{name}": tensor for name, tensor in copy_of(weights.network).items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in weights.best.items()}
+    for number, moments in weights.optimiser.state_dict()["state"].items():
+        tensors |= {f"adam.{number}.{name}": value for name, value in moments.items()}
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    save_file(plain, temporary, metadata={"run": run, "progress": json.dumps(vars(progress))})
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path, run: str, weights: Weights) -> Progress:
+    """Put the weights where they were, if there is a checkpoint of the same run; else begin."""
+    from safetensors import safe_open
+
+    if not path.exists():
+        return Progress()
+    with safe_open(path, framework="pt") as stored:
+        about = stored.metadata()
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    if about["run"] != run:
+        log.info("the checkpoint is of another run; beginning anew")
+        return Progress()
+    weights.network.load_state_dict(_part(tensors, "now."))
+    weights.best = _part(tensors, "best.")
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _part(tensors, "adam.").items():
+        number, _, kind = name.partition(".")
+        moments.setdefault(int(number), {})[kind] = tensor
+    settings = weights.optimiser.state_dict()
+    weights.optimiser.load_state_dict({**settings, "state": moments})
+    progress = Progress(**json.loads(about["progress"]))
+    log.info("going on after pass %d", progress.passes)
+    return progress
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

@@ -1,0 +1,270 @@
+"""The saved unit: stages, network, decisions and where they came from, in one file."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ranvier.channels import TEN_TWENTY
+from ranvier.decisions import Alarm, AlarmRule
+from ranvier.decoding import Chain, Prediction, collect, decide, montage_notes
+from ranvier.networks import make_network
+from ranvier.recording import Array, Events, Layout, Recording
+from ranvier.runtime import NetworkStage
+from ranvier.stages import build
+from ranvier.store import Prepared, first_output
+from ranvier.streaming import Pipeline
+
+FORMAT = 1
+"""Version of the decoder file that this version of Ranvier writes and reads."""
+
+GOLDEN_LAYOUT = Layout(TEN_TWENTY, 256.0)
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Everything that is needed to decode, and where it came from.
+
+    Parameters
+    ----------
+    task
+        ``"seizure"``.
+    stages
+        Settings of the stages, as for ``stages.build``.
+    network, network_settings
+        Name and keywords, as for ``networks.make_network``.
+    weights
+        By name.
+    rule
+        When a probability becomes an alarm.
+    provenance
+        Training data, split and certificate, scores, versions, in plain types.
+    """
+
+    task: str
+    stages: tuple[Mapping[str, Any], ...]
+    network: str
+    network_settings: Mapping[str, Any]
+    weights: Mapping[str, Array] = field(repr=False)
+    rule: AlarmRule = field(default_factory=AlarmRule)
+    provenance: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def _module(self) -> Any:
+        """The network with its weights; its sites are those of the training layout."""
+        import torch
+
+        channels = build(self.stages, GOLDEN_LAYOUT).output.channels
+        module = make_network(self.network, channels, self.network_settings)
+        weights = {name: torch.as_tensor(np.array(w)) for name, w in self.weights.items()}
+        try:
+            module.load_state_dict(weights)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"Invalid weights for network {self.network!r}: {reason}") from None
+        return module
+
+    def bind(self, layout: Layout) -> Chain:
+        """Make the chain for the layout of a recording or a stream.
+
+        Raises
+        ------
+        ValueError
+            If the layout cannot be decoded: no usable lead, or too low a rate.
+        """
+        before = build(self.stages, layout)
+        stages = [*before.stages, NetworkStage(before.output, self._module)]
+        return self._with_alarm(Pipeline(layout, stages))
+
+    def _with_alarm(self, pipeline: Pipeline) -> Chain:
+        probability = Layout(("probability",), pipeline.output.rate, "")
+        return Chain(pipeline, Alarm(probability, first_output(pipeline), self.rule))
+
+    def predict(self, recording: Recording) -> Prediction:
+        """Decode a recording, block by block, and keep all that was found out.
+
+        Raises
+        ------
+        ValueError
+            If the recording cannot be decoded.
+        """
+        try:
+            chain = self.bind(recording.layout)
+        except ValueError as error:
+            raise ValueError(f"{recording.name}: {error}") from None
+        state, outputs = chain.initial_state(1), []
+        for block in recording.blocks():
+            output, state = chain.step(block[None], state)
+            outputs.append(output)
+        if not outputs:
+            outputs = [chain.step(recording.read()[None], state)[0]]
+        notes = (*recording.notes, *montage_notes(chain.pipeline))
+        return collect(outputs, recording, notes=notes, sites=chain.pipeline.output.channels)
+
+    def predict_prepared(self, prepared: Prepared) -> Prediction:
+        """Decode a recording whose features were prepared by the same stages."""
+        nodes = prepared.rest.output
+        chain = self._with_alarm(Pipeline(nodes, [NetworkStage(nodes, self._module)]))
+        alarm = replace(chain.alarm, first=prepared.first + (chain.alarm.first - prepared.hop))
+        features = prepared.features()[None]
+        logits, _ = chain.pipeline.step(features, chain.pipeline.initial_state(1))
+        output, _ = decide(logits, alarm, alarm.initial_state(1))
+        return collect([output], prepared, notes=prepared.notes, sites=nodes.channels)
+
+    def decode(self, recording: Recording | str | os.PathLike[str]) -> Events:
+        """Return what is detected in a recording, or in a file.
+
+        Parameters
+        ----------
+        recording
+            A ``Recording``, or the path of one file.
+        """
+        if not isinstance(recording, Recording):
+            from ranvier.formats import read
+
+            (recording,) = read(recording)
+        return self.predict(recording).events
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the decoder to one file, ``name.ranvier``; it appears whole or not at all."""
+        from safetensors.numpy import save
+
+        path = Path(path)
+        weights = save({name: np.ascontiguousarray(w) for name, w in self.weights.items()})
+        parts = {
+            "decoder.json": json.dumps(self.as_dict(), indent=1).encode(),
+            "weights.safetensors": weights,
+            "golden.npz": _golden(self),
+        }
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
+                for name, content in parts.items():
+                    file.writestr(zipfile.ZipInfo(name), content)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return path
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all but the weights in plain types."""
+        return {
+            "format": FORMAT,
+            "ranvier": version("ranvier"),
+            "task": self.task,
+            "stages": [dict(stage) for stage in self.stages],
+            "network": self.network,
+            "network_settings": dict(self.network_settings),
+            "rule": asdict(self.rule),
+            "unit": "µV",
+            "weights_sha256": weights_hash(self.weights),
+            "provenance": dict(self.provenance),
+        }
+
+
+def weights_hash(weights: Mapping[str, Array]) -> str:
+    """Return a fingerprint of all weights."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode() + np.ascontiguousarray(weights[name]).tobytes())
+    return digest.hexdigest()
+
+
+def _golden(decoder: Decoder) -> bytes:
+    """Pack some seconds of noise and the answer to them."""
+    noise = np.random.default_rng(0).normal(0, 300, (8 * 256, len(TEN_TWENTY))).astype(np.int16)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, signal=noise, logits=_answer(decoder, noise))
+    return buffer.getvalue()
+
+
+def _answer(decoder: Decoder, noise: Array) -> Array:
+    pipeline = decoder.bind(GOLDEN_LAYOUT).pipeline
+    signal = noise[None].astype(np.float32) / 10
+    return pipeline.step(signal, pipeline.initial_state(1))[0]
+
+
+def load(path: str | os.PathLike[str], *, check: bool = False) -> Decoder:
+    """Read a decoder from its file.
+
+    Parameters
+    ----------
+    path
+        A ``.ranvier`` file.
+    check
+        Run the stored input and compare with the stored answer.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a whole decoder of this version, or its answer is another.
+    """
+    path = Path(path)
+    try:
+        with zipfile.ZipFile(path) as file:
+            parts = {name: file.read(name) for name in file.namelist()}
+        about = json.loads(parts["decoder.json"])
+        decoder = _from_parts(about, parts)
+    except FileNotFoundError:
+        raise ValueError(f"Invalid decoder: {path} does not exist") from None
+    except (
+        OSError,
+        zipfile.BadZipFile,
+        KeyError,
+        TypeError,
+        EOFError,
+        UnicodeDecodeError,
+    ) as error:
+        raise ValueError(f"Invalid decoder: {path} is not a whole decoder file ({error})") from None
+    except ValueError as error:
+        raise ValueError(f"Invalid decoder: {path}: {error}") from None
+    if check:
+        _check_golden(decoder, parts["golden.npz"], path)
+    return decoder
+
+
+def _from_parts(about: Mapping[str, Any], parts: Mapping[str, bytes]) -> Decoder:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as load_weights
+
+    if about.get("format") != FORMAT:
+        raise ValueError(
+            f"format {about.get('format')!r}, this version of Ranvier reads format {FORMAT}"
+        )
+    try:
+        weights = load_weights(parts["weights.safetensors"])
+    except SafetensorError as error:
+        raise ValueError(f"the weights cannot be read ({error})") from None
+    if weights_hash(weights) != about["weights_sha256"]:
+        raise ValueError("the weights are not those that were saved")
+    return Decoder(
+        about["task"],
+        tuple(about["stages"]),
+        about["network"],
+        about["network_settings"],
+        weights,
+        AlarmRule(**about["rule"]),
+        about["provenance"],
+    )
+
+
+def _check_golden(decoder: Decoder, packed: bytes, path: Path) -> None:
+    with np.load(io.BytesIO(packed), allow_pickle=False) as golden:
+        found, expected = _answer(decoder, golden["signal"]), golden["logits"]
+    difference = float(np.nanmax(np.abs(found - expected), initial=0.0))
+    if difference > 1e-4 or not np.array_equal(np.isnan(found), np.isnan(expected)):
+        raise ValueError(
+            f"Invalid decoder: {path} answers its stored input otherwise than when it was saved, "
+            f"the largest difference is {difference:.2g}, must be at most 0.0001"
+        )

@@ -1,0 +1,185 @@
+"""Decoding a signal: the chain from samples to alarms, and what it says about a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ranvier.decisions import Alarm, alarm_times, events_of
+from ranvier.recording import Array, Events, Layout, Recording
+from ranvier.runtime import pool_sites, sigmoid
+from ranvier.signal import DeriveMontage
+from ranvier.store import Prepared
+from ranvier.streaming import Pipeline, State
+
+
+class Output(NamedTuple):
+    """What a decoder says in one step; axes (batch, output, ...)."""
+
+    times: Array
+    """Seconds from the start at which the outputs are known, (output,)."""
+    probability: Array
+    """NaN where not valid."""
+    rows: Array
+    """Alarm, onset and end, as ``decisions.Alarm`` gives them."""
+    sites: Array
+    """Probability of each site on its own, (batch, output, site)."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A decoder made for one layout, with the contract of ``streaming``.
+
+    Parameters
+    ----------
+    pipeline
+        From the signal to the logits of the sites.
+    alarm
+        From the probability to alarms.
+    """
+
+    pipeline: Pipeline
+    alarm: Alarm
+
+    @property
+    def layout(self) -> Layout:
+        """What comes in."""
+        return self.pipeline.layout
+
+    @property
+    def rate(self) -> float:
+        """Samples per second that come in."""
+        return self.layout.rate
+
+    @property
+    def hop(self) -> float:
+        """Seconds between outputs."""
+        return self.pipeline.hop
+
+    @property
+    def delay(self) -> float:
+        """Seconds by which an alarm lags behind the signal it is raised for, at the least."""
+        return self.pipeline.delay + self.alarm.delay
+
+    def outputs(self, samples: int) -> int:
+        """Return how many outputs are known once this many samples have come in."""
+        return self.pipeline.outputs(samples)
+
+    def initial_state(self, batch: int) -> State:
+        """Return the state before the first sample."""
+        return self.pipeline.initial_state(batch), self.alarm.initial_state(batch)
+
+    def step(self, chunk: Array, state: State) -> tuple[Output, State]:
+        """Take a chunk, (batch, time, channels) in µV, and return the new outputs."""
+        before, decided = state
+        logits, before = self.pipeline.step(chunk, before)
+        output, decided = decide(logits, self.alarm, decided)
+        return output, (before, decided)
+
+
+def decide(logits: Array, alarm: Alarm, state: State) -> tuple[Output, State]:
+    """Turn logits, (batch, output, site, class), into probabilities and alarms."""
+    probability = sigmoid(pool_sites(logits)[..., 0])
+    seen = int(state[0]) + np.arange(probability.shape[1])
+    rows, state = alarm.step(probability[..., None], state)
+    return Output(alarm.first + seen * alarm.hop, probability, rows, sigmoid(logits[..., 0])), state
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """All that a decoder has to say about one recording.
+
+    Parameters
+    ----------
+    name, subject, duration
+        Of the recording.
+    times
+        Seconds at which the outputs are known, (output,).
+    probability
+        NaN where not valid, (output,).
+    rows
+        As ``decisions.Alarm`` gives them, (output, 3).
+    sites
+        Probability of each site, (output, site).
+    events
+        What was detected.
+    notes
+        What was repaired, missing or not valid, one sentence each.
+    """
+
+    name: str
+    subject: str
+    duration: float
+    times: Array
+    probability: Array
+    rows: Array
+    sites: Array
+    events: Events
+    notes: tuple[str, ...] = ()
+
+    @property
+    def alarms(self) -> Array:
+        """Seconds at which an alarm was raised."""
+        return alarm_times(self.rows, self.times)
+
+    @property
+    def valid(self) -> Array:
+        """Whether each output is valid."""
+        return ~np.isnan(self.probability)
+
+
+def collect(
+    outputs: Sequence[Output],
+    recording: Recording | Prepared,
+    *,
+    notes: Sequence[str],
+    sites: Sequence[str],
+) -> Prediction:
+    """Join the outputs of one stream to a prediction."""
+    times = np.concatenate([output.times for output in outputs])
+    probability, rows, per_site = (
+        np.concatenate([getattr(output, name)[0] for output in outputs])
+        for name in ("probability", "rows", "sites")
+    )
+    start = recording.start if isinstance(recording, Recording) else None
+    found = events_of(rows, probability, times)
+    return Prediction(
+        recording.name,
+        recording.subject,
+        recording.duration,
+        times,
+        probability,
+        rows,
+        per_site,
+        Events(found, recording.duration, start),
+        (*notes, *_validity_notes(times, probability, per_site, sites)),
+    )
+
+
+def montage_notes(pipeline: Pipeline) -> tuple[str, ...]:
+    """Say what of the montage is missing, and what was done."""
+    montages = [stage for stage in pipeline.stages if isinstance(stage, DeriveMontage)]
+    return tuple(note for stage in montages for note in stage.coverage.notes())
+
+
+def _validity_notes(
+    times: Array, probability: Array, per_site: Array, sites: Sequence[str]
+) -> list[str]:
+    if not len(times):
+        return ["shorter than one window: nothing could be decided"]
+    notes = []
+    invalid = np.isnan(probability)
+    warming = int(np.argmin(invalid)) if not invalid.all() else len(times)
+    gaps = int(invalid[warming:].sum())
+    if warming == len(times):
+        notes.append(f"none of {len(times)} outputs is valid")
+    elif gaps:
+        notes.append(f"{gaps} of {len(times)} outputs are not valid: the signal has gaps")
+    silent = np.isnan(per_site[~invalid]).mean(axis=0) if (~invalid).any() else np.zeros(len(sites))
+    weak = [site for site, share in zip(sites, silent, strict=True) if 0.05 < share < 1]
+    if weak:
+        notes.append(f"not valid for more than 5 % of the time: {', '.join(weak)}")
+    return notes

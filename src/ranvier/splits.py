@@ -1,0 +1,169 @@
+"""Who is in which part: folds by subject, and the certificate that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+SAME_PERSON = {"chb21": "chb01"}
+"""Subjects of published data sets that are recorded again under another name (PhysioNet, CHB-MIT:
+case 21 was obtained 1.5 years after case 1, from the same girl)."""
+
+PARTS = ("train", "validation", "test")
+
+
+def person(subject: str) -> str:
+    """Return one name for everyone who is known under several."""
+    return SAME_PERSON.get(subject, subject)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A split of the subjects.
+
+    Parameters
+    ----------
+    number
+        From 0.
+    train, validation, test
+        Subjects whose recordings are learnt from, chosen on, and scored.
+
+    Raises
+    ------
+    ValueError
+        If a person is in two parts, or nobody is in the training part.
+    """
+
+    number: int
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        seen: dict[str, str] = {}
+        for part in PARTS:
+            for subject in getattr(self, part):
+                other = seen.setdefault(person(subject), part)
+                if other != part:
+                    raise ValueError(
+                        f"Invalid split: subject {subject!r} is in the {other} part and in the "
+                        f"{part} part, must be in one"
+                    )
+        if not self.train or not self.validation:
+            raise ValueError(
+                f"Invalid split: {len(self.train)} training and {len(self.validation)} validation "
+                "subjects, must be at least 1 of each"
+            )
+
+    def part(self, subject: str) -> str:
+        """Return in which part a subject is."""
+        return next(part for part in PARTS if subject in getattr(self, part))
+
+
+def folds_by_subject(
+    subjects: Iterable[str],
+    *,
+    folds: int = 0,
+    seed: int = 0,
+    informative: Iterable[str] | None = None,
+) -> list[Fold]:
+    """Split subjects into folds, with an inner validation part of other subjects.
+
+    Parameters
+    ----------
+    subjects
+        All of them; persons under several names stay together.
+    folds
+        How many; 0 leaves one person out at a time.
+    seed
+        Of the order in which persons are dealt to folds.
+    informative
+        Subjects with something to detect; validation persons are taken from them first.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than three persons, or more folds than persons.
+    """
+    names = sorted(set(subjects))
+    people = sorted({person(name) for name in names})
+    folds = folds or len(people)
+    if len(people) < 3 or not 2 <= folds <= len(people):
+        raise ValueError(
+            f"Invalid folds: {folds} for {len(people)} subjects, must be from 2 to the number of "
+            "subjects, and at least 3 subjects: to train, to choose and to test"
+        )
+    preferred = {person(name) for name in (names if informative is None else informative)}
+    order = np.random.default_rng(seed).permutation(people).tolist()
+    made = []
+    for number in range(folds):
+        test = order[number::folds]
+        rest = [order[(number + 1 + i) % len(order)] for i in range(len(order))]
+        others = [one for one in rest if one not in test]
+        validation = _validation(others, preferred)
+        train = [one for one in others if one not in validation]
+        parts = ([n for n in names if person(n) in part] for part in (train, validation, test))
+        made.append(Fold(number, *map(tuple, parts)))
+    return made
+
+
+def hold_out_validation(
+    subjects: Iterable[str], *, seed: int = 0, informative: Iterable[str] | None = None
+) -> Fold:
+    """Split subjects into a training and a validation part, with nobody left to test."""
+    names = sorted(set(subjects))
+    people = sorted({person(name) for name in names})
+    if len(people) < 2:
+        raise ValueError(
+            f"Invalid subjects: {len(people)} found, must be at least 2: to train and to choose"
+        )
+    preferred = {person(name) for name in (names if informative is None else informative)}
+    order = np.random.default_rng(seed).permutation(people).tolist()
+    validation = _validation(order, preferred)
+    chosen = tuple(name for name in names if person(name) in validation)
+    return Fold(0, tuple(name for name in names if name not in chosen), chosen)
+
+
+def _validation(people: Sequence[str], preferred: set[str]) -> list[str]:
+    size = max(1, round(len(people) / 4))
+    ranked = sorted(people, key=lambda one: one not in preferred)
+    return ranked[:size]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a result was made from and chosen on.
+
+    Parameters
+    ----------
+    fold
+        Who was in which part.
+    chosen_on
+        For each thing that was chosen or fitted, the part that it saw.
+    scorer
+        Name and version of the scorer.
+    trims
+        What was left out of scoring.
+    """
+
+    fold: Fold
+    chosen_on: Mapping[str, str] = field(default_factory=dict)
+    scorer: str = ""
+    trims: str = "none"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it in plain types, for JSON."""
+        return asdict(self)
+
+    def sentences(self) -> list[str]:
+        """Say it in words."""
+        parts = [f"{part}: {', '.join(getattr(self.fold, part)) or 'nobody'}" for part in PARTS]
+        chosen = [f"{what} from the {part} part" for what, part in self.chosen_on.items()]
+        return [
+            f"Fold {self.fold.number + 1}; {'; '.join(parts)}; no person is in two parts.",
+            f"Chosen: {', '.join(chosen)}.",
+            f"Scorer: {self.scorer}. Left out of scoring: {self.trims}.",
+        ]

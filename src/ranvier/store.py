@@ -1,0 +1,173 @@
+"""Prepared recordings on disk: features after all stages that need memory, memory-mapped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ranvier.recording import Array, Events, Recording
+from ranvier.stages import build
+from ranvier.streaming import Pipeline
+
+Stages = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A recording as a network will see it, but for the stages without memory.
+
+    Parameters
+    ----------
+    name, subject, events, duration, notes
+        Of the recording.
+    path
+        File with the features, (step, node, feature).
+    rest
+        The memoryless stages that are applied when features are read.
+    first, hop
+        Seconds at which the first step is known, and between steps.
+    """
+
+    name: str
+    subject: str
+    events: Events | None
+    duration: float
+    path: Path
+    rest: Pipeline
+    first: float
+    hop: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def stored(self) -> Array:
+        """What lies on disk, (step, node, feature)."""
+        stored: Array = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        return stored
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def features(self, start: int = 0, stop: int | None = None) -> Array:
+        """Return what the network sees from one step to another, (step, node, feature)."""
+        chunk = np.asarray(self.stored[start:stop])[None]
+        features: Array = self.rest.step(chunk, self.rest.initial_state(1))[0][0]
+        return features
+
+    @property
+    def times(self) -> Array:
+        """Seconds at which the steps are known."""
+        return np.asarray(self.first + self.hop * np.arange(len(self)))
+
+    def labels(self) -> Array:
+        """Return 1 for each step at least half of which lies in a seizure, else 0."""
+        if self.events is None or not len(self):
+            return np.zeros(len(self))
+        edges = np.concatenate([self.times - self.hop, self.times[-1:]])
+        return (self.events.seizures().share(edges) >= 0.5).astype(float)
+
+
+def split_stages(stages: Stages, recording: Recording) -> tuple[Pipeline, Pipeline]:
+    """Build the stages for a recording: those up to the last with memory, and those after it."""
+    whole = build(stages, recording.layout)
+    last = max((i for i, s in enumerate(whole.stages) if not s.memoryless), default=-1) + 1
+    before = Pipeline(recording.layout, whole.stages[:last])
+    return before, Pipeline(before.output, whole.stages[last:])
+
+
+def prepare(
+    recordings: Iterable[Recording],
+    stages: Stages,
+    folder: Path,
+    *,
+    progress: Callable[[Recording], None] | None = None,
+) -> list[Prepared]:
+    """Run the stages over recordings and keep the features; what is there already is kept.
+
+    Parameters
+    ----------
+    recordings
+        Read one after the other.
+    stages
+        As for ``stages.build``.
+    folder
+        Where the features go, one file each, named by content and settings.
+    progress
+        Called with each recording that is done.
+
+    Raises
+    ------
+    ValueError
+        If a recording does not fit the stages.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    done = []
+    for recording in recordings:
+        done.append(_prepare_one(recording, stages, folder))
+        if progress:
+            progress(recording)
+    return done
+
+
+def _prepare_one(recording: Recording, stages: Stages, folder: Path) -> Prepared:
+    try:
+        before, rest = split_stages(stages, recording)
+    except ValueError as error:
+        raise ValueError(f"{recording.name}: {error}") from None
+    path = folder / f"{_fingerprint(recording, stages)}.npy"
+    if not path.exists():
+        _write(path, before, recording)
+    return Prepared(
+        recording.name,
+        recording.subject,
+        recording.events,
+        recording.duration,
+        path,
+        rest,
+        first=first_output(before),
+        hop=before.hop,
+        notes=recording.notes,
+    )
+
+
+def first_output(pipeline: Pipeline) -> float:
+    """Return the second at which the first output is known."""
+    low, high = 0, 1
+    while not pipeline.outputs(high):
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if pipeline.outputs(middle) else (middle, high)
+    return high / pipeline.rate
+
+
+def _write(path: Path, pipeline: Pipeline, recording: Recording) -> None:
+    state, parts = pipeline.initial_state(1), []
+    for block in recording.blocks():
+        output, state = pipeline.step(block[None], state)
+        parts.append(output[0])
+    if not parts:
+        parts = [pipeline.step(recording.read()[None], state)[0][0]]
+    temporary = path.with_suffix(f".{os.getpid()}.tmp.npy")
+    try:
+        np.save(temporary, np.concatenate(parts), allow_pickle=False)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _fingerprint(recording: Recording, stages: Stages) -> str:
+    """Name by settings, layout and a second of signal from each of sixteen places."""
+    rate = recording.layout.rate
+    described = [list(map(dict, stages)), recording.layout.channels, rate, recording.samples]
+    digest = hashlib.sha256(json.dumps(described, default=str).encode())
+    for start in np.linspace(0, max(0, recording.samples - round(rate)), 16).astype(int):
+        block = recording.reader(int(start), min(int(start) + round(rate), recording.samples))
+        digest.update(np.ascontiguousarray(block).tobytes())
+    return digest.hexdigest()[:24]
