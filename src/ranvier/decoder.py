@@ -110,7 +110,8 @@ class Decoder:
         if not outputs:
             outputs = [chain.step(recording.read()[None], state)[0]]
         notes = (*recording.notes, *montage_notes(chain.pipeline))
-        return collect(outputs, recording, notes=notes, sites=chain.pipeline.output.channels)
+        sites = chain.pipeline.output.channels
+        return collect(outputs, recording, hop=chain.hop, notes=notes, sites=sites)
 
     def predict_prepared(self, prepared: Prepared) -> Prediction:
         """Decode a recording whose features were prepared by the same stages."""
@@ -120,7 +121,8 @@ class Decoder:
         features = prepared.features()[None]
         logits, _ = chain.pipeline.step(features, chain.pipeline.initial_state(1))
         output, _ = decide(logits, alarm, alarm.initial_state(1))
-        return collect([output], prepared, notes=prepared.notes, sites=nodes.channels)
+        notes, sites = prepared.notes, nodes.channels
+        return collect([output], prepared, hop=chain.hop, notes=notes, sites=sites)
 
     def decode(self, recording: Recording | str | os.PathLike[str]) -> Events:
         """Return what is detected in a recording, or in a file.

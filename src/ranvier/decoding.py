@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from ranvier.decisions import Alarm, alarm_times, events_of
+from ranvier.decisions import Alarm, AlarmRule, alarm_times, events_of
 from ranvier.recording import Array, Events, Layout, Recording
 from ranvier.runtime import pool_sites, sigmoid
 from ranvier.signal import DeriveMontage
@@ -96,14 +98,16 @@ class Prediction:
     ----------
     name, subject, duration
         Of the recording.
+    hop
+        Seconds between outputs.
     times
         Seconds at which the outputs are known, (output,).
     probability
         NaN where not valid, (output,).
     rows
         As ``decisions.Alarm`` gives them, (output, 3).
-    sites
-        Probability of each site, (output, site).
+    sites, site_names
+        Probability of each site, (output, site), and what the sites are called.
     events
         What was detected.
     notes
@@ -113,12 +117,27 @@ class Prediction:
     name: str
     subject: str
     duration: float
+    hop: float
     times: Array
     probability: Array
     rows: Array
     sites: Array
+    site_names: tuple[str, ...]
     events: Events
     notes: tuple[str, ...] = ()
+
+    def decided_by(self, rule: AlarmRule) -> Prediction:
+        """Decide again, from the same probabilities."""
+        if not len(self.times):
+            return self
+        alarm = Alarm(Layout(("probability",), 1 / self.hop), float(self.times[0]), rule)
+        rows, _ = alarm.step(self.probability[None, :, None], alarm.initial_state(1))
+        items = events_of(rows[0], self.probability, self.times)
+        return replace(self, rows=rows[0], events=replace(self.events, items=items))
+
+    def labels(self, truth: Events) -> Array:
+        """Return 1 for each output at least half of whose hop lies in a seizure, else 0."""
+        return truth.labels_at(self.times, self.hop)
 
     @property
     def alarms(self) -> Array:
@@ -135,10 +154,11 @@ def collect(
     outputs: Sequence[Output],
     recording: Recording | Prepared,
     *,
+    hop: float,
     notes: Sequence[str],
     sites: Sequence[str],
 ) -> Prediction:
-    """Join the outputs of one stream to a prediction."""
+    """Join the outputs of one stream, ``hop`` seconds apart, to a prediction."""
     times = np.concatenate([output.times for output in outputs])
     probability, rows, per_site = (
         np.concatenate([getattr(output, name)[0] for output in outputs])
@@ -150,10 +170,12 @@ def collect(
         recording.name,
         recording.subject,
         recording.duration,
+        hop,
         times,
         probability,
         rows,
         per_site,
+        tuple(sites),
         Events(found, recording.duration, start),
         (*notes, *_validity_notes(times, probability, per_site, sites)),
     )
@@ -183,3 +205,40 @@ def _validity_notes(
     if weak:
         notes.append(f"not valid for more than 5 % of the time: {', '.join(weak)}")
     return notes
+
+
+def predictions_to(path: Path, predictions: Sequence[Prediction]) -> Path:
+    """Write predictions to one file, without their notes; it appears whole or not at all."""
+    arrays: dict[str, Array] = {}
+    for number, one in enumerate(predictions):
+        about = json.dumps([one.name, one.subject, one.duration, one.hop, one.site_names])
+        values = (about, one.times, one.probability, one.rows, one.sites.astype(np.float32))
+        arrays |= {f"{number}.{i}": np.asarray(value) for i, value in enumerate(values)}
+    temporary = path.with_suffix(".tmp.npz")
+    np.savez_compressed(temporary, allow_pickle=False, **arrays)
+    temporary.replace(path)
+    return path
+
+
+def predictions_from(path: Path) -> list[Prediction]:
+    """Read what ``predictions_to`` wrote."""
+    predictions = []
+    with np.load(path, allow_pickle=False) as stored:
+        for number in range(len(stored.files) // 5):
+            about, times, probability, rows, sites = (stored[f"{number}.{i}"] for i in range(5))
+            name, subject, duration, hop, site_names = json.loads(str(about))
+            predictions.append(
+                Prediction(
+                    name,
+                    subject,
+                    duration,
+                    hop,
+                    times,
+                    probability,
+                    rows,
+                    sites,
+                    tuple(site_names),
+                    Events(events_of(rows, probability, times), duration),
+                )
+            )
+    return predictions

@@ -134,6 +134,13 @@ class Events:
             covered += np.clip(np.minimum(edges[1:], end) - np.maximum(edges[:-1], onset), 0, None)
         return covered / np.diff(edges)
 
+    def labels_at(self, times: Array, hop: float) -> npt.NDArray[np.float64]:
+        """Return 1 for each time at least half of the hop before which is a seizure, else 0."""
+        if not len(times):
+            return np.zeros(0)
+        edges = np.concatenate([times - hop, times[-1:]])
+        return (self.seizures().share(edges) >= 0.5).astype(float)
+
 
 def merge_overlapping(intervals: Array) -> list[tuple[float, float]]:
     """Join intervals that touch or overlap; (n, 2) seconds, sorted by onset."""

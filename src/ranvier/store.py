@@ -67,10 +67,9 @@ class Prepared:
 
     def labels(self) -> Array:
         """Return 1 for each step at least half of which lies in a seizure, else 0."""
-        if self.events is None or not len(self):
+        if self.events is None:
             return np.zeros(len(self))
-        edges = np.concatenate([self.times - self.hop, self.times[-1:]])
-        return (self.events.seizures().share(edges) >= 0.5).astype(float)
+        return self.events.labels_at(self.times, self.hop)
 
 
 def split_stages(stages: Stages, recording: Recording) -> tuple[Pipeline, Pipeline]:

@@ -25,6 +25,16 @@ from ranvier.tasks.seizure_events import (
     score_samples,
 )
 
+STAGES: tuple[Mapping[str, Any], ...] = (
+    {"stage": "mark_flat", "seconds": 2.0},
+    {"stage": "derive_montage", "montage": "double_banana"},
+    {"stage": "resample", "rate_out": 200.0},
+    {"stage": "filter", "low": 0.5, "high": None, "order": 2},
+    {"stage": "spectrum", "features": 100},
+    {"stage": "scale_per_step"},
+)
+"""What a detector looks at unless told otherwise: log spectra of each second and derivation."""
+
 Resolution = Literal["exact", "tsv"]
 RESOLUTIONS: dict[str, Callable[[Events], Events]] = {
     "exact": lambda events: events,

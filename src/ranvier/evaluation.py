@@ -1,0 +1,249 @@
+"""Training and testing by subject: folds, baselines, and results that say what they rest on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ranvier.baseline import Baseline, fit_baseline
+from ranvier.decisions import AlarmRule
+from ranvier.decoder import Decoder, load
+from ranvier.decoding import Prediction, predictions_from, predictions_to
+from ranvier.fitting import (
+    Progressed,
+    Recipe,
+    certify_choice,
+    choose_threshold,
+    fit_decoder,
+    prepare_annotated,
+    select,
+    versions,
+    with_seizures,
+)
+from ranvier.recording import Events, Recording
+from ranvier.scoring import Scores, score_predictions
+from ranvier.splits import Certificate, Fold, folds_by_subject
+from ranvier.store import Prepared
+
+log = logging.getLogger("ranvier")
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What one fold gave.
+
+    Parameters
+    ----------
+    certificate
+        Who was in which part, and what was chosen on what.
+    decoder
+        Trained without the test subjects.
+    predictions, baseline
+        For each test recording, by the network and by the logistic regression.
+    truth
+        What is annotated in each test recording, by name.
+    history
+        Loss and validation score of each pass.
+    """
+
+    certificate: Certificate
+    decoder: Decoder
+    predictions: Sequence[Prediction]
+    baseline: Sequence[Prediction]
+    truth: Mapping[str, Events]
+    history: Sequence[Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What all folds gave together.
+
+    Parameters
+    ----------
+    recipe
+        What was run.
+    folds
+        One result each.
+    notes
+        What was repaired or left out, by recording.
+    versions
+        Of the packages that computed it.
+    """
+
+    recipe: Recipe
+    folds: Sequence[FoldResult]
+    notes: Mapping[str, Sequence[str]]
+    versions: Mapping[str, str]
+
+    @property
+    def truth(self) -> dict[str, Events]:
+        """What is annotated in each tested recording, by name."""
+        return {name: events for fold in self.folds for name, events in fold.truth.items()}
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        """What the networks found in the recordings of subjects that they had never seen."""
+        return [prediction for fold in self.folds for prediction in fold.predictions]
+
+    @property
+    def baseline(self) -> list[Prediction]:
+        """What the logistic regressions found in the same recordings."""
+        return [prediction for fold in self.folds for prediction in fold.baseline]
+
+    def scores(self) -> Scores:
+        """Score the networks, by subject and together."""
+        return score_predictions(self.predictions, self.truth, seed=self.recipe.seed)
+
+    def baseline_scores(self) -> Scores:
+        """Score the logistic regressions in the same way."""
+        return score_predictions(self.baseline, self.truth, seed=self.recipe.seed)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return scores, certificates and versions in plain types."""
+        return {
+            "recipe": asdict(self.recipe),
+            "scores": self.scores().as_dict(),
+            "baseline": self.baseline_scores().as_dict(),
+            "certificates": [fold.certificate.as_dict() for fold in self.folds],
+            "notes": {name: list(notes) for name, notes in self.notes.items()},
+            "versions": dict(self.versions),
+        }
+
+    def report(self, path: str | Path) -> Path:
+        """Write one self-contained page."""
+        from ranvier.report import write_report
+
+        return write_report(self, Path(path))
+
+
+def evaluate(
+    recordings: Sequence[Recording],
+    recipe: Recipe,
+    folder: Path,
+    *,
+    folds: int = 0,
+    only: int | None = None,
+    progress: Progressed | None = None,
+) -> Evaluation:
+    """Train and test by subject: nobody is tested on who was trained or chosen on.
+
+    Parameters
+    ----------
+    recordings
+        With annotations.
+    recipe
+        What to train, and how.
+    folder
+        Where everything is kept, one folder for each fold; folds that are done are not run again.
+    folds
+        How many; 0 leaves one subject out at a time.
+    only
+        Run this fold alone, counted from 0.
+    progress
+        Told how far it is.
+
+    Raises
+    ------
+    ValueError
+        If the recordings cannot be split, or not learnt from.
+    """
+    prepared = prepare_annotated(recordings, recipe, folder / "prepared", progress)
+    subjects = {one.subject for one in prepared}
+    split = folds_by_subject(
+        subjects, folds=folds, seed=recipe.seed, informative=with_seizures(prepared)
+    )
+    if only is not None and not 0 <= only < len(split):
+        raise ValueError(f"Invalid fold: {only}, must be from 0 to {len(split) - 1}")
+    chosen = split if only is None else [split[only]]
+    results = [run_fold(prepared, fold, recipe, folder, progress) for fold in chosen]
+    notes = {one.name: one.notes for one in prepared if one.notes}
+    return Evaluation(recipe, results, notes, versions())
+
+
+def run_fold(
+    prepared: Sequence[Prepared],
+    fold: Fold,
+    recipe: Recipe,
+    folder: Path,
+    progress: Progressed | None,
+) -> FoldResult:
+    """Train and test one fold, or read what it gave before."""
+    place = folder / f"fold-{fold.number}"
+    place.mkdir(parents=True, exist_ok=True)
+    tested = select(prepared, fold.test)
+    truth = {one.name: one.events for one in tested if one.events is not None}
+    key = _fold_key(prepared, fold, recipe)
+    if (done := _read_fold(place, key, fold, truth)) is not None:
+        return done
+    with _logging_to(place / "log.txt"):
+        decoder, fitted = fit_decoder(prepared, fold, recipe, place, progress)
+        log.info("threshold %.4f", decoder.rule.threshold)
+        predictions = [decoder.predict_prepared(one) for one in tested]
+        baseline = _fit_baseline(prepared, fold, recipe.rule)
+        plain = [baseline.predict(one) for one in tested]
+    certificate = certify_choice(fold, fitted)
+    decoder.save(place / "decoder.ranvier")
+    predictions_to(place / "predictions.npz", predictions)
+    predictions_to(place / "baseline.npz", plain)
+    about = {"key": key, "certificate": certificate.as_dict(), "history": fitted.history}
+    write_json(place / "fold.json", about)
+    return FoldResult(certificate, decoder, predictions, plain, truth, fitted.history)
+
+
+def _fit_baseline(prepared: Sequence[Prepared], fold: Fold, rule: AlarmRule) -> Baseline:
+    baseline = fit_baseline(select(prepared, fold.train), rule)
+    validation = select(prepared, fold.validation)
+    truth = {one.name: one.events for one in validation if one.events is not None}
+    predictions = [baseline.predict(one) for one in validation]
+    return baseline.with_threshold(choose_threshold(predictions, truth, rule))
+
+
+def _fold_key(prepared: Sequence[Prepared], fold: Fold, recipe: Recipe) -> str:
+    recordings = [[one.name, one.path.name, str(one.events)] for one in prepared]
+    described = json.dumps([asdict(recipe), asdict(fold), recordings], default=str)
+    return hashlib.sha256(described.encode()).hexdigest()
+
+
+def _read_fold(place: Path, key: str, fold: Fold, truth: Mapping[str, Events]) -> FoldResult | None:
+    if not (place / "fold.json").exists():
+        return None
+    about = json.loads((place / "fold.json").read_text())
+    if about["key"] != key:
+        return None
+    certificate = Certificate(**{**about["certificate"], "fold": fold})
+    return FoldResult(
+        certificate,
+        load(place / "decoder.ranvier"),
+        predictions_from(place / "predictions.npz"),
+        predictions_from(place / "baseline.npz"),
+        truth,
+        about["history"],
+    )
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log.addHandler(handler)
+    level, log.level = log.level, min(log.level or logging.INFO, logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.level = level
+        handler.close()
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> Path:
+    """Write plain types; the file appears whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=1, allow_nan=False, default=str))
+    temporary.replace(path)
+    return path

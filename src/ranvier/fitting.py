@@ -1,0 +1,250 @@
+"""From recordings to a decoder: prepare, train, choose the threshold, and say on what."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ranvier.decisions import AlarmRule
+from ranvier.decoder import Decoder
+from ranvier.decoding import Prediction
+from ranvier.networks import make_network
+from ranvier.recording import Events, Recording
+from ranvier.scoring import event_f1
+from ranvier.splits import PARTS, Certificate, Fold, hold_out_validation
+from ranvier.store import Prepared, Stages, prepare
+from ranvier.tasks.seizure import STAGES
+from ranvier.tasks.seizure_events import SCORER
+from ranvier.training import Fitted, Training, fit
+
+if TYPE_CHECKING:
+    from ranvier.checkpoint import Progress
+
+TASKS = ("seizure",)
+PACKAGES = ("ranvier", "numpy", "scipy", "torch", "scikit-learn")
+THRESHOLDS = 60
+
+
+Progressed = Callable[[str, int, int], None]
+"""Told what is being done, how far it is, and how far it goes."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a decoder, but for the recordings.
+
+    Parameters
+    ----------
+    task
+        ``"seizure"``.
+    network, network_settings
+        Name and keywords of the network.
+    stages
+        Settings of the stages before the network, as for ``stages.build``.
+    training
+        How the network is fitted.
+    rule
+        When a probability becomes an alarm; the threshold is chosen on the validation part.
+    seed
+        Of everything that is drawn.
+    device
+        ``"cpu"``, ``"cuda"`` or ``"auto"``.
+    """
+
+    task: str = "seizure"
+    network: str = "rest"
+    network_settings: Mapping[str, Any] = field(default_factory=dict)
+    stages: Stages = STAGES
+    training: Training = field(default_factory=Training)
+    rule: AlarmRule = field(default_factory=AlarmRule)
+    seed: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise ValueError(f"Invalid task: {self.task!r}, possible options: {list(TASKS)}")
+
+
+def train(
+    recordings: Sequence[Recording],
+    recipe: Recipe,
+    folder: Path,
+    *,
+    progress: Progressed | None = None,
+) -> Decoder:
+    """Train one decoder on all recordings; some subjects are kept to choose on.
+
+    Parameters
+    ----------
+    recordings
+        With annotations.
+    recipe
+        What to train, and how.
+    folder
+        Where prepared recordings and checkpoints are kept; a run that was stopped goes on there.
+    progress
+        Told how far it is.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two subjects or no seizures to learn from.
+    """
+    prepared = prepare_annotated(recordings, recipe, folder / "prepared", progress)
+    subjects = {one.subject for one in prepared}
+    fold = hold_out_validation(subjects, seed=recipe.seed, informative=with_seizures(prepared))
+    decoder, _ = fit_decoder(prepared, fold, recipe, folder, progress)
+    return decoder
+
+
+def prepare_annotated(
+    recordings: Sequence[Recording], recipe: Recipe, folder: Path, progress: Progressed | None
+) -> list[Prepared]:
+    """Prepare the recordings that are annotated; a recording without a subject is its own.
+
+    Raises
+    ------
+    ValueError
+        If no recording is annotated, or two have the same name.
+    """
+    annotated = [one for one in recordings if one.events is not None]
+    if not annotated:
+        raise ValueError(f"Nothing to learn: none of {len(recordings)} recordings is annotated")
+    names = [one.name for one in annotated]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"Invalid recordings: {twice!r} is there twice, names must be unique")
+    named = [one if one.subject else replace(one, subject=one.name) for one in annotated]
+    done = 0
+
+    def tell(_: Recording) -> None:
+        nonlocal done
+        done += 1
+        if progress:
+            progress("preparing", done, len(named))
+
+    return prepare(named, recipe.stages, folder, progress=tell)
+
+
+def with_seizures(prepared: Sequence[Prepared]) -> set[str]:
+    """Return the subjects of whom a seizure is annotated."""
+    return {one.subject for one in prepared if one.labels().any()}
+
+
+def select(prepared: Sequence[Prepared], subjects: Sequence[str]) -> list[Prepared]:
+    """Return the recordings of these subjects."""
+    return [one for one in prepared if one.subject in subjects]
+
+
+def fit_decoder(
+    prepared: Sequence[Prepared],
+    fold: Fold,
+    recipe: Recipe,
+    folder: Path,
+    progress: Progressed | None,
+) -> tuple[Decoder, Fitted]:
+    """Fit the network to the training part and choose the threshold on the validation part."""
+    import torch
+
+    parts = {
+        part: [one for one in prepared if one.subject in getattr(fold, part)] for part in PARTS
+    }
+    channels = prepared[0].rest.output.channels
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        network = make_network(recipe.network, channels, recipe.network_settings)
+
+    def tell(state: Progress) -> None:
+        if progress:
+            progress(f"fold {fold.number + 1}: training", state.passes, recipe.training.passes)
+
+    fitted = fit(
+        network,
+        parts["train"],
+        parts["validation"],
+        recipe.training,
+        folder,
+        seed=recipe.seed,
+        device=recipe.device,
+        progress=tell,
+    )
+    certificate = certify_choice(fold, fitted)
+    decoder = Decoder(
+        recipe.task,
+        tuple(recipe.stages),
+        recipe.network,
+        recipe.network_settings,
+        fitted.weights,
+        recipe.rule,
+        _provenance(certificate, parts, fitted),
+    )
+    validation = [decoder.predict_prepared(one) for one in parts["validation"]]
+    truth = {one.name: one.events for one in parts["validation"] if one.events is not None}
+    threshold = choose_threshold(validation, truth, recipe.rule)
+    return replace(decoder, rule=replace(recipe.rule, threshold=threshold)), fitted
+
+
+def certify_choice(fold: Fold, fitted: Fitted) -> Certificate:
+    """Say what was chosen on which part."""
+    chosen = {
+        "weights": "train",
+        f"class weight ({fitted.positive_weight:.1f})": "train",
+        "best pass": "validation",
+        "alarm threshold": "validation",
+    }
+    return Certificate(fold, chosen, SCORER)
+
+
+def _provenance(
+    certificate: Certificate, parts: Mapping[str, Sequence[Prepared]], fitted: Fitted
+) -> dict[str, Any]:
+    recordings = {part: [one.name for one in parts[part]] for part in ("train", "validation")}
+    return {
+        "certificate": certificate.as_dict(),
+        "recordings": recordings,
+        "history": fitted.history,
+        "versions": versions(),
+        "code_sha256": code_hash(),
+    }
+
+
+def choose_threshold(
+    predictions: Sequence[Prediction], truth: Mapping[str, Events], rule: AlarmRule
+) -> float:
+    """Return the threshold with the best event F1 over recordings, pooled.
+
+    Among equally good ones the middle is taken; where nothing is found at any, that of the rule
+    is kept.
+    """
+    known = np.concatenate([one.probability[one.valid] for one in predictions])
+    if not len(known):
+        return rule.threshold
+    candidates = np.unique(np.quantile(known, 1 - np.geomspace(1e-3, 0.5, THRESHOLDS)).round(4))
+    rules = [replace(rule, threshold=threshold) for threshold in candidates.tolist()]
+    scores = np.array(
+        [event_f1([one.decided_by(tried) for one in predictions], truth) for tried in rules]
+    )
+    if not np.nan_to_num(scores).any():
+        return rule.threshold
+    best = np.flatnonzero(scores >= np.nanmax(scores) - 1e-9)
+    return float(candidates[best[len(best) // 2]])
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that compute."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def code_hash() -> str:
+    """Return a fingerprint of Ranvier's own code."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

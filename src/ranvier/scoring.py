@@ -1,0 +1,199 @@
+"""Scores of many recordings: by subject, pooled, averaged, and how sure they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ranvier.decoding import Prediction
+from ranvier.recording import Array, Events
+from ranvier.tasks.seizure import (
+    Summary,
+    alarm_delays,
+    auroc,
+    average_precision,
+    bootstrap_interval,
+    score,
+    summarise,
+)
+from ranvier.tasks.seizure_events import (
+    NAN_RULE,
+    SCORER,
+    EventScore,
+    none_for_nan,
+    pool,
+    score_events,
+)
+
+DRAWS = 300
+"""Bootstrap samples of subjects behind an interval."""
+
+
+@dataclass(frozen=True)
+class SubjectScore:
+    """What a decoder is worth on the recordings of one subject, or of several together.
+
+    Parameters
+    ----------
+    subjects
+        Who.
+    labels, probability
+        Of all valid outputs, (output,).
+    events, samples
+        Counts by the rules of SzCORE.
+    delays
+        Seconds from each seizure's onset to its alarm; NaN where it was missed.
+    hours
+        Of signal.
+    """
+
+    subjects: tuple[str, ...]
+    labels: Array
+    probability: Array
+    events: EventScore
+    samples: EventScore
+    delays: Array
+    hours: float
+
+    @property
+    def auroc(self) -> float:
+        """Area under the receiver operating characteristic of the outputs."""
+        return auroc(self.labels, self.probability)
+
+    @property
+    def average_precision(self) -> float:
+        """Average precision of the outputs."""
+        return average_precision(self.labels, self.probability)
+
+    @property
+    def median_delay(self) -> float:
+        """Seconds from onset to alarm in the middle of the detected seizures."""
+        known = self.delays[~np.isnan(self.delays)]
+        return float(np.median(known)) if len(known) else float("nan")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the scores in plain types."""
+        return {
+            "subjects": list(self.subjects),
+            "hours": self.hours,
+            "auroc": none_for_nan(self.auroc),
+            "average_precision": none_for_nan(self.average_precision),
+            "events": self.events.as_dict(),
+            "samples": self.samples.as_dict(),
+            "delays_seconds": [none_for_nan(delay) for delay in self.delays.tolist()],
+            "median_delay_seconds": none_for_nan(self.median_delay),
+        }
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores by subject and together.
+
+    Parameters
+    ----------
+    subjects
+        One score each.
+    pooled
+        All recordings together.
+    summary
+        Event scores pooled and averaged over subjects.
+    intervals
+        For each pooled score, its 95 % interval over subjects; NaN with one subject.
+    """
+
+    subjects: Sequence[SubjectScore]
+    pooled: SubjectScore
+    summary: Summary
+    intervals: Mapping[str, tuple[float, float]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything in plain types, with the scorer and its rule for NaN."""
+        return {
+            "pooled": self.pooled.as_dict(),
+            "subjects": [subject.as_dict() for subject in self.subjects],
+            "averaged": self.summary.as_dict()["averaged"],
+            "intervals": {
+                name: [none_for_nan(bound) for bound in bounds]
+                for name, bounds in self.intervals.items()
+            },
+            "scorer": SCORER,
+            "nan_rule": NAN_RULE,
+        }
+
+
+def score_predictions(
+    predictions: Sequence[Prediction], truth: Mapping[str, Events], *, seed: int = 0
+) -> Scores:
+    """Score predictions against what is annotated.
+
+    Parameters
+    ----------
+    predictions
+        One per recording.
+    truth
+        By the name of the recording.
+    seed
+        Of the bootstrap over subjects.
+    """
+    by_subject: dict[str, list[SubjectScore]] = {}
+    for one in predictions:
+        by_subject.setdefault(one.subject, []).append(_score_one(one, truth[one.name]))
+    subjects = {name: _together(parts) for name, parts in sorted(by_subject.items())}
+    events = {name: one.events for name, one in subjects.items()}
+    intervals = {name: _interval(subjects, of, seed) for name, of in POOLED.items()}
+    everyone = _together(list(subjects.values()))
+    return Scores(list(subjects.values()), everyone, summarise(events), intervals)
+
+
+def _interval(
+    subjects: Mapping[str, SubjectScore], of: Callable[[SubjectScore], float], seed: int
+) -> tuple[float, float]:
+    def statistic(drawn: Iterable[SubjectScore]) -> float:
+        return of(_together(list(drawn)))
+
+    return bootstrap_interval(subjects, statistic, seed=seed, draws=DRAWS)
+
+
+POOLED: dict[str, Callable[[SubjectScore], float]] = {
+    "auroc": lambda one: one.auroc,
+    "average_precision": lambda one: one.average_precision,
+    "sensitivity": lambda one: one.events.sensitivity,
+    "precision": lambda one: one.events.precision,
+    "f1": lambda one: one.events.f1,
+    "false_alarms_per_day": lambda one: one.events.false_alarms_per_day,
+    "median_delay": lambda one: one.median_delay,
+}
+"""Scores of all subjects together that get an interval."""
+
+
+def _score_one(prediction: Prediction, truth: Events) -> SubjectScore:
+    scored = score(truth, prediction.events)
+    return SubjectScore(
+        (prediction.subject,),
+        prediction.labels(truth)[prediction.valid],
+        prediction.probability[prediction.valid],
+        scored.events,
+        scored.samples,
+        alarm_delays(truth, prediction.alarms),
+        prediction.duration / 3600,
+    )
+
+
+def _together(parts: Sequence[SubjectScore]) -> SubjectScore:
+    return SubjectScore(
+        tuple(dict.fromkeys(subject for part in parts for subject in part.subjects)),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.probability for part in parts]),
+        pool(part.events for part in parts),
+        pool(part.samples for part in parts),
+        np.concatenate([part.delays for part in parts]),
+        sum(part.hours for part in parts),
+    )
+
+
+def event_f1(predictions: Sequence[Prediction], truth: Mapping[str, Events]) -> float:
+    """Return the event F1 of all recordings together."""
+    return pool(score_events(truth[one.name], one.events) for one in predictions).f1
