@@ -1,1 +1,42 @@
 """Decoders of brain signals that are trained on files and run live, with the same answer."""
+
+from importlib import import_module
+from typing import Any
+
+_NAMES = {
+    "Decoder": "decoder",
+    "Evaluation": "evaluation",
+    "Event": "recording",
+    "Events": "recording",
+    "Layout": "recording",
+    "Pipeline": "streaming",
+    "Recipe": "fitting",
+    "Recording": "recording",
+    "Stage": "streaming",
+    "Training": "training",
+    "AlarmRule": "decisions",
+    "certify": "live.runner",
+    "evaluate": "evaluation",
+    "load": "decoder",
+    "read": "formats",
+    "read_events": "formats",
+    "score": "tasks.seizure",
+    "simulate_seizures": "simulate",
+    "train": "fitting",
+    "write_bids": "formats",
+    "write_edf": "formats",
+    "write_events": "formats",
+}
+
+__all__ = sorted(_NAMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for."""
+    if name not in _NAMES:
+        raise AttributeError(f"module 'ranvier' has no attribute {name!r}")
+    return getattr(import_module(f"ranvier.{_NAMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

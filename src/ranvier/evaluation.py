@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,7 +22,9 @@ from ranvier.fitting import (
     certify_choice,
     choose_threshold,
     fit_decoder,
+    folder_for,
     prepare_annotated,
+    recipe_from,
     select,
     versions,
     with_seizures,
@@ -123,47 +126,91 @@ class Evaluation:
 
 
 def evaluate(
+    task: str,
     recordings: Sequence[Recording],
-    recipe: Recipe,
-    folder: Path,
     *,
+    out: str | os.PathLike[str] | None = None,
     folds: int = 0,
     only: int | None = None,
+    workers: int = 1,
+    recipe: Recipe | None = None,
     progress: Progressed | None = None,
+    **settings: Any,
 ) -> Evaluation:
     """Train and test by subject: nobody is tested on who was trained or chosen on.
 
     Parameters
     ----------
+    task
+        ``"seizure"``.
     recordings
         With annotations.
-    recipe
-        What to train, and how.
-    folder
+    out
         Where everything is kept, one folder for each fold; folds that are done are not run again.
+        By default nothing is kept.
     folds
         How many; 0 leaves one subject out at a time.
     only
         Run this fold alone, counted from 0.
+    workers
+        Folds that are run side by side, each in a process of its own.
+    recipe
+        What to train, and how; or give its fields as keywords.
     progress
         Told how far it is.
+    **settings
+        Fields of ``Recipe``, such as ``network="rest"``.
 
     Raises
     ------
     ValueError
         If the recordings cannot be split, or not learnt from.
     """
-    prepared = prepare_annotated(recordings, recipe, folder / "prepared", progress)
-    subjects = {one.subject for one in prepared}
-    split = folds_by_subject(
-        subjects, folds=folds, seed=recipe.seed, informative=with_seizures(prepared)
-    )
-    if only is not None and not 0 <= only < len(split):
-        raise ValueError(f"Invalid fold: {only}, must be from 0 to {len(split) - 1}")
-    chosen = split if only is None else [split[only]]
-    results = [run_fold(prepared, fold, recipe, folder, progress) for fold in chosen]
+    recipe = recipe or recipe_from(task, **settings)
+    with folder_for(out) as folder:
+        prepared = prepare_annotated(recordings, recipe, folder / "prepared", progress)
+        subjects = {one.subject for one in prepared}
+        split = folds_by_subject(
+            subjects, folds=folds, seed=recipe.seed, informative=with_seizures(prepared)
+        )
+        if only is not None and not 0 <= only < len(split):
+            raise ValueError(f"Invalid fold: {only}, must be from 0 to {len(split) - 1}")
+        chosen = split if only is None else [split[only]]
+        results = _run_folds(prepared, chosen, recipe, folder, workers=workers, progress=progress)
     notes = {one.name: one.notes for one in prepared if one.notes}
     return Evaluation(recipe, results, notes, versions())
+
+
+def _run_folds(
+    prepared: Sequence[Prepared],
+    folds: Sequence[Fold],
+    recipe: Recipe,
+    folder: Path,
+    *,
+    workers: int,
+    progress: Progressed | None,
+) -> list[FoldResult]:
+    if workers <= 1 or len(folds) == 1:
+        return [run_fold(prepared, fold, recipe, folder, progress) for fold in folds]
+    from joblib import Parallel, delayed
+
+    run = delayed(_run_fold_alone)
+    jobs = [run(prepared, fold, recipe, folder) for fold in folds]
+    results = []
+    for result in Parallel(n_jobs=workers, return_as="generator")(jobs):
+        results.append(result)
+        if progress:
+            progress("folds", len(results), len(folds))
+    return results
+
+
+def _run_fold_alone(
+    prepared: Sequence[Prepared], fold: Fold, recipe: Recipe, folder: Path
+) -> FoldResult:
+    import torch
+
+    torch.set_num_threads(1)
+    return run_fold(prepared, fold, recipe, folder, None)
 
 
 def run_fold(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +18,7 @@ import numpy as np
 from ranvier.decisions import AlarmRule
 from ranvier.decoder import Decoder
 from ranvier.decoding import Prediction
+from ranvier.fit import Fitted, fit
 from ranvier.networks import make_network
 from ranvier.recording import Events, Recording
 from ranvier.scoring import event_f1
@@ -22,7 +26,7 @@ from ranvier.splits import PARTS, Certificate, Fold, hold_out_validation
 from ranvier.store import Prepared, Stages, prepare
 from ranvier.tasks.seizure import STAGES
 from ranvier.tasks.seizure_events import SCORER
-from ranvier.training import Fitted, Training, fit
+from ranvier.training import Training
 
 if TYPE_CHECKING:
     from ranvier.checkpoint import Progress
@@ -72,36 +76,70 @@ class Recipe:
             raise ValueError(f"Invalid task: {self.task!r}, possible options: {list(TASKS)}")
 
 
+def recipe_from(task: str, **settings: Any) -> Recipe:
+    """Make a recipe from settings by name; those that are None keep their defaults.
+
+    Raises
+    ------
+    ValueError
+        If a setting is unknown.
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    if unknown := set(given) - {one.name for one in fields(Recipe)}:
+        options = [one.name for one in fields(Recipe)]
+        raise ValueError(f"Invalid settings: {sorted(unknown)}, possible options: {options}")
+    return Recipe(task, **given)
+
+
 def train(
+    task: str,
     recordings: Sequence[Recording],
-    recipe: Recipe,
-    folder: Path,
     *,
+    out: str | os.PathLike[str] | None = None,
+    recipe: Recipe | None = None,
     progress: Progressed | None = None,
+    **settings: Any,
 ) -> Decoder:
     """Train one decoder on all recordings; some subjects are kept to choose on.
 
     Parameters
     ----------
+    task
+        ``"seizure"``.
     recordings
         With annotations.
+    out
+        Where prepared recordings and checkpoints are kept, so that a run that was stopped goes
+        on; by default they are not kept.
     recipe
-        What to train, and how.
-    folder
-        Where prepared recordings and checkpoints are kept; a run that was stopped goes on there.
+        What to train, and how; or give its fields as keywords.
     progress
         Told how far it is.
+    **settings
+        Fields of ``Recipe``, such as ``network="rest"``.
 
     Raises
     ------
     ValueError
         If there are fewer than two subjects or no seizures to learn from.
     """
-    prepared = prepare_annotated(recordings, recipe, folder / "prepared", progress)
-    subjects = {one.subject for one in prepared}
-    fold = hold_out_validation(subjects, seed=recipe.seed, informative=with_seizures(prepared))
-    decoder, _ = fit_decoder(prepared, fold, recipe, folder, progress)
+    recipe = recipe or recipe_from(task, **settings)
+    with folder_for(out) as folder:
+        prepared = prepare_annotated(recordings, recipe, folder / "prepared", progress)
+        subjects = {one.subject for one in prepared}
+        fold = hold_out_validation(subjects, seed=recipe.seed, informative=with_seizures(prepared))
+        decoder, _ = fit_decoder(prepared, fold, recipe, folder, progress)
     return decoder
+
+
+@contextmanager
+def folder_for(out: str | os.PathLike[str] | None) -> Iterator[Path]:
+    """Give the folder to work in: the one that is wanted, or one that is gone afterwards."""
+    if out is not None:
+        yield Path(out)
+    else:
+        with tempfile.TemporaryDirectory(prefix="ranvier-") as folder:
+            yield Path(folder)
 
 
 def prepare_annotated(

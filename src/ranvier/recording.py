@@ -226,6 +226,10 @@ class Recording:
         for first in range(0, self.samples, size):
             yield self.reader(first, min(first + size, self.samples))
 
+    def until(self, seconds: float) -> Recording:
+        """Return the beginning of the recording, at most this long."""
+        return replace(self, samples=min(self.samples, round(seconds * self.layout.rate)))
+
     def with_note(self, note: str) -> Recording:
         """Return the same recording with one more sentence on what was repaired."""
         return replace(self, notes=(*self.notes, note))

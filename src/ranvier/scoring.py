@@ -11,6 +11,7 @@ import numpy as np
 from ranvier.decoding import Prediction
 from ranvier.recording import Array, Events
 from ranvier.tasks.seizure import (
+    Resolution,
     Summary,
     alarm_delays,
     auroc,
@@ -197,3 +198,60 @@ def _together(parts: Sequence[SubjectScore]) -> SubjectScore:
 def event_f1(predictions: Sequence[Prediction], truth: Mapping[str, Events]) -> float:
     """Return the event F1 of all recordings together."""
     return pool(score_events(truth[one.name], one.events) for one in predictions).f1
+
+
+def score_tables(
+    tables: Mapping[str, tuple[str, Events, Events | None]], *, resolution: Resolution = "exact"
+) -> tuple[dict[str, Any], list[str]]:
+    """Score detections without probabilities.
+
+    Parameters
+    ----------
+    tables
+        By name: the subject, what is annotated, and what was detected. None, or a table of
+        another length, counts as no detections, as in SzCORE.
+    resolution
+        ``"exact"``, or ``"tsv"`` for times cut down to whole seconds.
+
+    Returns
+    -------
+    scores
+        Pooled, averaged over subjects and for each subject, in plain types.
+    notes
+        Which tables were missing or of another length.
+    """
+    events: dict[str, EventScore] = {}
+    samples: dict[str, EventScore] = {}
+    notes = []
+    for name, (subject, reference, hypothesis) in tables.items():
+        problem = _why_not_scored(reference, hypothesis)
+        if problem:
+            notes.append(f"{name}: {problem}, counted as no detections")
+        detected = Events((), reference.duration) if problem else hypothesis
+        one = score(reference, detected or Events((), reference.duration), resolution=resolution)
+        events[subject] = events.get(subject, EventScore()) + one.events
+        samples[subject] = samples.get(subject, EventScore()) + one.samples
+    by_event, by_sample = summarise(events), summarise(samples)
+    scores = {
+        "pooled": {"events": by_event.pooled.as_dict(), "samples": by_sample.pooled.as_dict()},
+        "averaged": {
+            "events": by_event.as_dict()["averaged"],
+            "samples": by_sample.as_dict()["averaged"],
+        },
+        "subjects": {
+            subject: {"events": events[subject].as_dict(), "samples": samples[subject].as_dict()}
+            for subject in events
+        },
+        "resolution": resolution,
+        "scorer": SCORER,
+        "nan_rule": NAN_RULE,
+    }
+    return scores, notes
+
+
+def _why_not_scored(reference: Events, hypothesis: Events | None) -> str:
+    if hypothesis is None:
+        return "there is no table of detections"
+    if int(reference.duration) != int(hypothesis.duration):
+        return f"durations differ, {reference.duration:g} s and {hypothesis.duration:g} s"
+    return ""

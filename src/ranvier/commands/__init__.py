@@ -1,1 +1,102 @@
-"""Commands of the program: one function and one file each."""
+"""Commands of the program: one function and one file each; only ``__main__`` prints.
+
+A command returns an ``Answer``, or yields lines for JSON. Its signature and docstring are its
+options and its help: keyword-only parameters are options, the others positional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+_settings = {"quiet": True}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command has to say.
+
+    Parameters
+    ----------
+    text
+        For people.
+    content
+        The same in plain types, for JSON.
+    notes
+        What was repaired or doubtful, one sentence each; goes to stderr.
+    failed
+        Whether the exit code is 1.
+    """
+
+    text: str
+    content: Any
+    notes: list[str] = field(default_factory=list)
+    failed: bool = False
+
+
+def quiet_progress(*, quiet: bool) -> None:
+    """Choose whether progress bars are shown."""
+    _settings["quiet"] = quiet
+
+
+@contextmanager
+def showing_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar for each thing that is worked on, on stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    bars: dict[str, Any] = {}
+    with Progress(
+        *columns,
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        disable=_settings["quiet"],
+    ) as progress:
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in bars:
+                bars[what] = progress.add_task(what, total=total)
+            progress.update(bars[what], completed=done, total=total)
+
+        yield tell
+
+
+def use_threads(threads: int) -> None:
+    """Compute with this many threads.
+
+    Raises
+    ------
+    ValueError
+        If torch is missing or the number is below 1.
+    """
+    if threads < 1:
+        raise ValueError(f"Invalid threads: {threads}, must be at least 1")
+    try:
+        import torch
+    except ModuleNotFoundError:
+        raise ValueError('Torch is missing: pip install "ranvier[train]"') from None
+    torch.set_num_threads(threads)
+
+
+def check_folder(out: str) -> None:
+    """Refuse a folder that cannot be written to, before any work is done.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be made, or nothing can be written in it.
+    """
+    import tempfile
+    from pathlib import Path
+
+    try:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"Invalid out: {out} cannot be written to ({error.strerror}), must be a folder of yours"
+        ) from None

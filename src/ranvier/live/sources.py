@@ -29,7 +29,10 @@ class Block:
 class Source(Protocol):
     """What the live loop reads from."""
 
-    layout: Layout
+    @property
+    def layout(self) -> Layout:
+        """What the signal looks like."""
+        ...
 
     def blocks(self) -> Iterator[Block]:
         """Yield what has arrived, without end or until the signal ends."""

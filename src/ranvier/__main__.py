@@ -1,0 +1,145 @@
+"""The program: finds the command, reads its arguments from its signature, prints its answer."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+from ranvier.commands import Answer, quiet_progress
+
+COMMANDS = {
+    "demo": "ranvier.commands.demo:demo",
+    "simulate": "ranvier.commands.simulate:simulate",
+    "train": "ranvier.commands.train:train",
+    "evaluate": "ranvier.commands.evaluate:evaluate",
+    "decode": "ranvier.commands.decode:decode",
+    "score": "ranvier.commands.score:score",
+    "live": "ranvier.commands.live:live",
+    "certify": "ranvier.commands.certify:certify",
+}
+
+USER_ERROR = 1
+WRONG_ARGUMENTS = 2
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    command, *words = given or ["--help"]
+    if command in ABOUT:
+        print(ABOUT[command]())
+        return 0
+    if command not in COMMANDS:
+        print(f"Invalid command: {command!r}, possible: {', '.join(COMMANDS)}", file=sys.stderr)
+        return WRONG_ARGUMENTS
+    try:
+        return _run(find(command), command, words)
+    except KeyboardInterrupt:
+        print("Stopped; what is done is kept, the same command goes on from it.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return USER_ERROR
+    except (ValueError, OSError) as error:
+        print(f"ranvier {command}: {_sentence(error)}", file=sys.stderr)
+        return USER_ERROR
+
+
+def find(command: str) -> Callable[..., Any]:
+    """Import the function of a command, and nothing else."""
+    module, _, function = COMMANDS[command].partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), function)
+    return found
+
+
+def overview() -> str:
+    """Return one line for each command."""
+    lines = [f"  {name:10} {_summary(find(name))}" for name in COMMANDS]
+    return "\n".join(
+        [
+            "usage: ranvier COMMAND [--help] ...",
+            "",
+            "Decoders of brain signals that are trained on files and run live.",
+            "",
+            *lines,
+        ]
+    )
+
+
+ABOUT: dict[str, Callable[[], str]] = {
+    "-h": overview,
+    "--help": overview,
+    "--version": lambda: f"ranvier {version('ranvier')}",
+}
+
+
+def _summary(function: Callable[..., Any]) -> str:
+    return (function.__doc__ or "").partition("\n")[0]
+
+
+def _run(function: Callable[..., Any], command: str, words: Sequence[str]) -> int:
+    parser = _parser(function, command)
+    given = parser.instantiate(parser.parse_args(words))
+    options = {name: value for name, value in vars(given).items() if name != "config"}
+    as_json, verbose, quiet = (options.pop(name) for name in ("json", "verbose", "quiet"))
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr
+    )
+    quiet_progress(quiet=quiet or not sys.stderr.isatty())
+    answer = function(**options)
+    if isinstance(answer, Answer):
+        return _print_answer(answer, as_json=as_json)
+    return _print_lines(answer)
+
+
+def _parser(function: Callable[..., Any], command: str) -> Any:
+    from docstring_parser import parse
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(prog=f"ranvier {command}", description=_summary(function))
+    parser.add_argument("--config", action="config", help="YAML file with any of the options.")
+    parser.add_argument("--json", action="store_true", help="Print the answer as JSON.")
+    parser.add_argument("--verbose", action="store_true", help="Say more while working.")
+    parser.add_argument("--quiet", action="store_true", help="Show no progress.")
+    described = {one.arg_name: one.description for one in parse(function.__doc__ or "").params}
+    positional = [
+        one
+        for one in inspect.signature(function).parameters.values()
+        if one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    ]
+    for one in positional:
+        number = "+" if str(one.annotation).startswith("list") else None
+        parser.add_argument(one.name, help=described.get(one.name), nargs=number)
+    skip: set[str | int] = {one.name for one in positional}
+    parser.add_function_arguments(function, skip=skip, as_group=False)
+    return parser
+
+
+def _print_answer(answer: Answer, *, as_json: bool) -> int:
+    for note in answer.notes:
+        print(f"note: {note}", file=sys.stderr)
+    print(json.dumps(answer.content, allow_nan=False) if as_json else answer.text)
+    return USER_ERROR if answer.failed else 0
+
+
+def _print_lines(lines: Iterator[Any]) -> int:
+    for line in lines:
+        print(json.dumps(line, allow_nan=False), flush=True)
+    return 0
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""``ranvier certify``: the same answer for a file and for a stream."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from ranvier.commands import Answer, use_threads
+
+
+def certify(decoder: str, recording: str, *, seed: int = 0, threads: int = 1) -> Answer:
+    """Prove that a decoder says the same of a file and of a stream; else the exit code is 1.
+
+    Parameters
+    ----------
+    decoder
+        A .ranvier file.
+    recording
+        An EDF or BDF file.
+    seed
+        Of the places where the stream is cut and restarted.
+    threads
+        For computing.
+    """
+    from ranvier.decoder import load
+    from ranvier.formats import read
+    from ranvier.live.runner import certify as compare
+
+    use_threads(threads)
+    loaded = load(decoder, check=True)
+    (found,) = read(recording)
+    certified = compare(loaded, found, seed=seed)
+    content = {**asdict(certified), "equal": certified.equal}
+    return Answer(str(certified), content, list(found.notes), failed=not certified.equal)

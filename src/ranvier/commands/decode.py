@@ -1,0 +1,89 @@
+"""``ranvier decode``: events from files and folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ranvier.commands import Answer, check_folder, showing_progress, use_threads
+
+if TYPE_CHECKING:
+    from ranvier.decoding import Prediction
+    from ranvier.recording import Recording
+
+
+def decode(decoder: str, paths: list[str], *, out: str, threads: int = 1) -> Answer:
+    """Decode files and folders to HED-SCORE tables of events.
+
+    A file that cannot be read is named and the others are decoded; the exit code is then 1.
+
+    Parameters
+    ----------
+    decoder
+        A .ranvier file.
+    paths
+        EDF or BDF files, or folders of them.
+    out
+        Folder for the tables; recordings of a BIDS folder keep their place in it.
+    threads
+        For computing.
+    """
+    from ranvier.decoder import load
+    from ranvier.formats import find_files, read
+    from ranvier.formats.hed_score import write_events
+
+    use_threads(threads)
+    loaded = load(decoder)
+    files = [file for path in paths for file in find_files(path)]
+    check_folder(out)
+    answers: list[dict[str, Any]] = []
+    notes, failures = [], 0
+    with showing_progress() as progress:
+        for done, file in enumerate(files, start=1):
+            try:
+                (recording,) = read(file)
+                prediction = loaded.predict(recording)
+                table = write_events(place(recording, Path(out)), prediction.events)
+            except ValueError as error:
+                notes.append(f"not decoded: {error}")
+                failures += 1
+                continue
+            notes += [f"{prediction.name}: {note}" for note in prediction.notes]
+            answers.append(describe(prediction, file, table))
+            progress("decoding", done, len(files))
+    if failures == len(files):
+        raise ValueError("; ".join(notes))
+    text = "\n".join(one_line(answer) for answer in answers)
+    return Answer(text, {"recordings": answers, "notes": notes}, notes, failed=failures > 0)
+
+
+def place(recording: Recording, out: Path) -> Path:
+    """Return where the table of a recording goes; the folder is made."""
+    subject, session = recording.subject, recording.session
+    parts = [f"sub-{subject}", *([f"ses-{session}"] if session else []), "eeg"]
+    in_bids = recording.name.startswith(f"sub-{subject}_")
+    folder = out.joinpath(*parts) if in_bids else out
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{recording.name}_events.tsv"
+
+
+def describe(prediction: Prediction, file: Path, table: Path) -> dict[str, Any]:
+    """Say in plain types what was found in one recording."""
+    return {
+        "recording": prediction.name,
+        "file": str(file),
+        "events_file": str(table),
+        "duration": prediction.duration,
+        "events": [
+            {"onset": one.onset, "duration": one.duration, "confidence": one.confidence}
+            for one in prediction.events
+        ],
+        "valid_share": float(prediction.valid.mean()) if len(prediction.valid) else 0.0,
+        "notes": list(prediction.notes),
+    }
+
+
+def one_line(answer: dict[str, Any]) -> str:
+    """Say in one line what was found in one recording."""
+    found = ", ".join(f"{one['onset']:.0f}+{one['duration']:.0f} s" for one in answer["events"])
+    return f"{answer['recording']}: {found or 'nothing'} ({answer['events_file']})"

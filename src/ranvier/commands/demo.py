@@ -1,0 +1,78 @@
+"""``ranvier demo``: the whole way on simulated recordings."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Literal
+
+from ranvier.commands import Answer, check_folder, showing_progress, use_threads
+from ranvier.commands.evaluate import answer_for
+from ranvier.training import Training
+
+
+def demo(
+    *,
+    task: Literal["seizure"] = "seizure",
+    out: str = "demo",
+    subjects: int = 8,
+    minutes: float = 50.0,
+    folds: int = 4,
+    passes: int = 20,
+    seed: int = 0,
+    workers: int = 2,
+) -> Answer:
+    """Simulate, train and test by subject, decode, replay live, prove equal, report.
+
+    Parameters
+    ----------
+    task
+        What is decoded: seizure.
+    out
+        Folder for everything; what is there is used again.
+    subjects, minutes
+        How many are simulated, and for how long each.
+    folds
+        Into how many parts the subjects are dealt.
+    passes
+        Most passes of training.
+    seed
+        Of everything that is drawn.
+    workers
+        Folds that are run side by side.
+    """
+    from ranvier.evaluation import evaluate
+    from ranvier.formats import read, write_bids
+    from ranvier.simulate import simulate_seizures
+
+    check_folder(out)
+    use_threads(1)
+    began = time.monotonic()
+    data = Path(out) / f"data-{subjects}x{minutes:g}-seed-{seed}"
+    if not data.exists():
+        unfinished = data.with_name(f".{data.name}.unfinished")
+        _clear(unfinished)
+        simulated = simulate_seizures(subjects=subjects, minutes=minutes, seed=seed)
+        write_bids(unfinished, simulated, name="Simulated seizures", power_line_frequency=50)
+        unfinished.rename(data)
+    recordings = read(data)
+    with showing_progress() as progress:
+        evaluation = evaluate(
+            task,
+            recordings,
+            training=Training(passes=passes),
+            seed=seed,
+            out=out,
+            folds=folds,
+            workers=workers,
+            progress=progress,
+        )
+    answer = answer_for(evaluation, recordings, Path(out))
+    text = f"{answer.text}\nSimulated recordings, {time.monotonic() - began:.0f} s in all."
+    return Answer(text, answer.content, answer.notes, failed=answer.failed)
+
+
+def _clear(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,42 @@
+"""``ranvier live``: decode while the signal is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from ranvier.commands import use_threads
+
+
+def live(
+    decoder: str, *, source: str, speed: float = 1.0, chunk: int = 32, threads: int = 1
+) -> Iterator[dict[str, Any]]:
+    """Decode a stream and print one line of JSON for each output.
+
+    Parameters
+    ----------
+    decoder
+        A .ranvier file.
+    source
+        replay:FILE plays a file as if it were being measured.
+    speed
+        Seconds of signal per second; 0 is as fast as it goes.
+    chunk
+        Samples that arrive together.
+    threads
+        For computing.
+    """
+    from ranvier.decoder import load
+    from ranvier.formats import read
+    from ranvier.live.runner import run
+    from ranvier.live.sources import Replay
+
+    kind, _, place = source.partition(":")
+    if kind != "replay" or not place:
+        raise ValueError(f"Invalid source: {source!r}, possible options: ['replay:FILE']")
+    use_threads(threads)
+    loaded = load(decoder)
+    (recording,) = read(place)
+    for message in run(loaded, Replay(recording, speed=speed, chunk=chunk)):
+        yield asdict(message)

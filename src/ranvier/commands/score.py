@@ -1,0 +1,87 @@
+"""``ranvier score``: any predictions against what is annotated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from ranvier.commands import Answer
+
+
+def score(
+    reference: str,
+    hypothesis: str,
+    *,
+    task: Literal["seizure"] = "seizure",
+    resolution: Literal["exact", "tsv"] = "exact",
+) -> Answer:
+    """Score tables of events against annotated ones, by the rules of SzCORE.
+
+    Parameters
+    ----------
+    reference, hypothesis
+        Two HED-SCORE tables, or two folders of them with the same names.
+    task
+        What was decoded: seizure.
+    resolution
+        exact, or tsv for times cut down to whole seconds as SzCORE's evaluation does.
+    """
+    from ranvier.formats import read_events
+    from ranvier.scoring import score_tables
+
+    pairs = pair(Path(reference), Path(hypothesis))
+    tables = {
+        name: (subject_of(name), read_events(one), read_events(two) if two else None)
+        for name, (one, two) in pairs.items()
+    }
+    scored, notes = score_tables(tables, resolution=resolution)
+    events = scored["pooled"]["events"]
+    text = (
+        f"{task}: {events['true_positives']} of {events['references']} found, "
+        f"{events['false_positives']} false alarms in {events['seconds'] / 3600:.2f} h; "
+        f"sensitivity {shown(events['sensitivity'])}, precision {shown(events['precision'])}, "
+        f"F1 {shown(events['f1'])}, {false_alarms(events)}"
+    )
+    return Answer(text, scored, notes)
+
+
+def shown(value: float | None) -> str:
+    """Return a score in three digits, or a dash for NaN."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def false_alarms(events: dict[str, float]) -> str:
+    """Say the rate of false alarms, if there is enough background to speak of one."""
+    if not events["false_alarms_measurable"]:
+        return "false alarms per 24 h not measurable on this little background"
+    return f"{events['false_alarms_per_day']:.1f} false alarms per 24 h"
+
+
+def pair(reference: Path, hypothesis: Path) -> dict[str, tuple[Path, Path | None]]:
+    """Find for each annotated table the one with detections, by its name.
+
+    Raises
+    ------
+    ValueError
+        If one is a folder and the other is not, or there are no tables.
+    """
+    for path in (reference, hypothesis):
+        if not path.exists():
+            raise ValueError(f"Cannot read {path}: no such file or folder")
+    if reference.is_dir() != hypothesis.is_dir():
+        raise ValueError(
+            f"Invalid reference and hypothesis: {reference} and {hypothesis}, must be two files or "
+            "two folders"
+        )
+    if not reference.is_dir():
+        return {reference.name: (reference, hypothesis)}
+    found = {path.name: path for path in sorted(hypothesis.rglob("*_events.tsv"))}
+    wanted = {path.name: path for path in sorted(reference.rglob("*_events.tsv"))}
+    if not wanted:
+        raise ValueError(f"No tables found in {reference}, expected files *_events.tsv")
+    return {name: (path, found.get(name)) for name, path in wanted.items()}
+
+
+def subject_of(name: str) -> str:
+    """Return the subject of a table by its name in BIDS, or the name itself."""
+    return name.split("_", maxsplit=1)[0].removeprefix("sub-") if name.startswith("sub-") else name

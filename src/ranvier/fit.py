@@ -1,0 +1,248 @@
+"""One visible loop that fits a network: carried states, early stopping, checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ranvier.checkpoint import Progress, Weights, copy_of, load_checkpoint, save_checkpoint
+from ranvier.recording import Array
+from ranvier.store import Prepared
+from ranvier.training import Training, balance, batches, pad
+
+if TYPE_CHECKING:
+    import torch
+    from lightning_fabric import Fabric
+    from torch import Tensor
+
+log = logging.getLogger("ranvier")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training gives.
+
+    Parameters
+    ----------
+    weights
+        Of the best pass, by name.
+    history
+        Loss and validation score of each pass.
+    positive_weight
+        How much a step in a seizure counted against one outside, from the training part.
+    """
+
+    weights: dict[str, Array]
+    history: list[dict[str, float]]
+    positive_weight: float
+
+
+def fit(
+    network: Any,
+    train: Sequence[Prepared],
+    validation: Sequence[Prepared],
+    settings: Training,
+    folder: Path,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Callable[[Progress], None] | None = None,
+) -> Fitted:
+    """Fit a network; if ``folder`` holds a checkpoint of the same run, go on from there.
+
+    Every pass draws its stretches and masks from (seed, pass) alone, so a run that was stopped
+    and started again ends with the same weights as one that was not.
+
+    Parameters
+    ----------
+    network
+        A ``networks.Network``; it is changed.
+    train, validation
+        Recordings to learn from, and to choose the best pass on.
+    settings
+        See ``Training``.
+    folder
+        Where the checkpoint is kept.
+    seed
+        Of everything that is drawn.
+    device
+        As in Lightning Fabric: ``"cpu"``, ``"cuda"``, ``"auto"``.
+    progress
+        Called after each pass.
+
+    Raises
+    ------
+    ValueError
+        If there is no seizure to learn from, or memory runs out.
+    """
+    import torch
+    from lightning_fabric import Fabric
+
+    fabric = Fabric(accelerator=device, devices=1, precision=settings.precision)  # type: ignore[arg-type]
+    adam = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    model, optimiser = fabric.setup(network, adam)
+    positive_weight = balance(train)
+    checkpoint = folder / "checkpoint.safetensors"
+    run = run_key(network, train, validation, settings, seed)
+    weights = Weights(network, copy_of(network), optimiser)
+    state = load_checkpoint(checkpoint, run, weights)
+    while state.passes < settings.passes and state.passes - state.best_pass < settings.patience:
+        number = state.passes + 1
+        generator = torch.Generator().manual_seed(seed * 100_003 + number)
+        chosen = batches(train, settings, seed=[seed, number])
+        with _explaining_lack_of_memory(settings):
+            loss = _one_pass(
+                fabric,
+                model,
+                optimiser,
+                chosen,
+                positive_weight=positive_weight,
+                generator=generator,
+                settings=settings,
+            )
+            score = validate(network, validation, settings.eval_batch)
+        state.passes = number
+        state.history.append({"loss": loss, "score": score})
+        log.info("pass %d: loss %.4f, validation score %.4f", number, loss, score)
+        if score > state.best_score:
+            state.best_pass, state.best_score = number, score
+            weights.best = copy_of(network)
+        if number % settings.save_every == 0:
+            save_checkpoint(checkpoint, run, state, weights)
+        if progress:
+            progress(state)
+    best = {name: weight.cpu().numpy() for name, weight in weights.best.items()}
+    return Fitted(best, state.history, positive_weight)
+
+
+def _one_pass(
+    fabric: Fabric,
+    model: Any,
+    optimiser: Any,
+    chosen: Iterable[tuple[Array, Array]],
+    *,
+    positive_weight: float,
+    generator: torch.Generator,
+    settings: Training,
+) -> float:
+    import torch
+
+    losses = []
+    model.train()
+    for read, truth in chosen:
+        features, labels = torch.as_tensor(read), torch.as_tensor(truth)
+        state = model.initial_state(len(features))
+        for part in range(0, features.shape[1], settings.segment):
+            chunk = fabric.to_device(features[:, part : part + settings.segment])
+            target = fabric.to_device(labels[:, part : part + settings.segment])
+            logits, state = model(chunk, state, generator)
+            state = _detach(state)
+            loss = loss_of(logits, target, positive_weight, settings.loss)
+            if loss is not None:
+                optimiser.zero_grad()
+                fabric.backward(loss)
+                optimiser.step()
+                losses.append(loss.item())
+    model.eval()
+    return float(np.mean(losses)) if losses else float("nan")
+
+
+@contextmanager
+def _explaining_lack_of_memory(settings: Training) -> Iterator[None]:
+    import torch
+
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        raise ValueError(
+            f"Memory ran out at batch {settings.batch}, stretch {settings.stretch} and eval_batch "
+            f"{settings.eval_batch}: lower one of them"
+        ) from error
+
+
+def run_key(
+    network: Any,
+    train: Sequence[Prepared],
+    validation: Sequence[Prepared],
+    settings: Training,
+    seed: int,
+) -> str:
+    """Name a run by all that decides its weights, but for how long it may go on."""
+    decisive = {**asdict(settings), "passes": 0, "patience": 0, "save_every": 0, "seed": seed}
+    recordings = [[one.path.name, one.name] for one in (*train, *validation)]
+    initial = hashlib.sha256()
+    for name, weight in network.state_dict().items():
+        initial.update(name.encode() + weight.detach().cpu().numpy().tobytes())
+    described = json.dumps([decisive, recordings, initial.hexdigest()])
+    return hashlib.sha256(described.encode()).hexdigest()
+
+
+def loss_of(logits: Tensor, labels: Tensor, positive_weight: float, kind: str) -> Tensor | None:
+    """Return the weighted loss over valid outputs, or None if there is none.
+
+    Parameters
+    ----------
+    logits
+        (batch, output, site, class); NaN where not valid.
+    labels
+        (batch, step); the outputs belong to the last of them.
+    positive_weight
+        How much a label of 1 counts against one of 0.
+    kind
+        As ``Training.loss``.
+    """
+    from torch.nn import functional
+
+    spoken = ~logits.isnan()
+    valid = spoken.any(dim=2)[..., 0]
+    if not valid.any():
+        return None
+    pooled = logits.masked_fill(~spoken, 0.0).sum(dim=2) / spoken.sum(dim=2).clamp(min=1)
+    chosen, target = pooled[..., 0][valid], labels[:, -logits.shape[1] :][valid]
+    weight = 1.0 + (positive_weight - 1.0) * target
+    if kind == "squared_error":
+        losses = (chosen.sigmoid() - target) ** 2
+    else:
+        losses = functional.binary_cross_entropy_with_logits(chosen, target, reduction="none")
+    return (losses * weight).sum() / weight.sum()
+
+
+def validate(network: Any, recordings: Sequence[Prepared], batch: int) -> float:
+    """Return the area under the ROC over all recordings; minus the loss if that has no meaning."""
+    import torch
+    from sklearn.metrics import roc_auc_score
+
+    scores, labels = [], []
+    ordered = sorted(recordings, key=len)
+    device = next(network.parameters()).device
+    for start in range(0, len(ordered), batch):
+        group = ordered[start : start + batch]
+        features = torch.as_tensor(pad([one.features() for one in group]), device=device)
+        with torch.inference_mode():
+            logits, _ = network.step(features, network.initial_state(len(group)))
+        pooled = logits[..., 0].nanmean(dim=2).cpu().numpy()
+        truth = pad([one.labels() for one in group])[:, -pooled.shape[1] :]
+        valid = ~np.isnan(pooled) & ~np.isnan(truth)
+        scores.append(pooled[valid])
+        labels.append(truth[valid])
+    score, label = np.concatenate(scores), np.concatenate(labels)
+    if len(np.unique(label)) == 2:
+        return float(roc_auc_score(label, score))
+    return -float(np.mean(np.logaddexp(0, score))) if len(score) else 0.0
+
+
+def _detach(state: Any) -> Any:
+    if isinstance(state, tuple):
+        parts = [_detach(part) for part in state]
+        return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
+    return state.detach()
