@@ -1,1 +1,153 @@
-"""Reading and writing: one file per format."""
+"""Reading and writing: one file per format.
+
+A new format is one file here and one line in ``READERS``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from ranvier.formats.bids import bids_entities, bids_files, read_bids, read_bids_file, write_bids
+from ranvier.formats.edf import read_annotations, read_edf, write_edf
+from ranvier.formats.hed_score import clip_events, read_events, write_events
+from ranvier.recording import Recording, Signal
+
+if TYPE_CHECKING:
+    import mne
+
+    Source: TypeAlias = str | os.PathLike[str] | Recording | mne.io.BaseRaw | Sequence["Source"]
+
+__all__ = [
+    "READERS",
+    "clip_events",
+    "find_files",
+    "read",
+    "read_annotations",
+    "read_bids",
+    "read_edf",
+    "read_events",
+    "repair_gain",
+    "write_bids",
+    "write_edf",
+    "write_events",
+]
+
+READERS: dict[str, Callable[[Path], Recording]] = {".edf": read_edf, ".bdf": read_edf}
+"""How a file is opened, by its suffix in small letters."""
+
+SPREAD_IN_VOLTS = 0.01
+PLAUSIBLE_SPREAD = (0.1, 10_000.0)
+
+
+def read(source: Source, *, subject: str = "") -> list[Recording]:
+    """Open recordings; their signals are read when they are asked for.
+
+    Parameters
+    ----------
+    source
+        An EDF or BDF file, a BIDS folder, any other folder with such files, an MNE Raw, a
+        ``Recording``, or a sequence of these.
+    subject
+        Who was recorded, where the source does not say it. Without it, a file outside BIDS counts
+        as a subject of its own, and its recording has a note of that.
+
+    Returns
+    -------
+    list of Recording
+        In µV; each keeps in ``notes`` what was repaired or left out.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to read or something cannot be read, in one sentence.
+    """
+    return [repair_gain(recording) for recording in _read(source, subject)]
+
+
+def _read(source: Source, subject: str) -> list[Recording]:
+    if isinstance(source, Recording):
+        return [replace(source, subject=source.subject or subject)]
+    if isinstance(source, str | os.PathLike):
+        return [_read_file(file, subject) for file in find_files(source)]
+    if hasattr(source, "get_data") and hasattr(source, "ch_names"):
+        return [Recording.from_mne(source, subject=subject)]
+    if isinstance(source, Sequence):
+        return [recording for part in source for recording in _read(part, subject)]
+    raise ValueError(
+        f"Invalid source: {type(source).__name__}, must be a path, a Recording, an MNE Raw or a "
+        f"sequence of these"
+    )
+
+
+def find_files(path: str | os.PathLike[str]) -> list[Path]:
+    """List the recordings of a folder, sorted by name; a file is the only one of itself.
+
+    Raises
+    ------
+    ValueError
+        If a folder has none.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return [path]
+    below = path.rglob("*")
+    files = bids_files(path) or sorted(
+        file for file in below if file.suffix.lower() in READERS and file.is_file()
+    )
+    if not files:
+        raise ValueError(
+            f"No recordings found in {path}, expected EDF or BDF files or a BIDS folder"
+        )
+    return files
+
+
+def _read_file(path: Path, subject: str) -> Recording:
+    reader = READERS.get(path.suffix.lower())
+    if not path.exists():
+        raise ValueError(f"Cannot read {path}: no such file or folder")
+    if reader is None:
+        raise ValueError(f"Invalid file: {path}, possible suffixes: {', '.join(READERS)}")
+    if "sub" in bids_entities(path):
+        return read_bids_file(path)
+    recording = reader(path)
+    if subject:
+        return replace(recording, subject=subject)
+    note = "the subject is not known, the name of the file stands for it"
+    return replace(recording, subject=path.stem).with_note(note)
+
+
+def repair_gain(recording: Recording) -> Recording:
+    """Multiply by a million what was stored in volts but labelled as µV.
+
+    That is assumed when the standard deviation within one second, the median over channels and up
+    to ten places of the recording, lies below 0.01 µV but is plausible in volts. A repaired
+    recording has a note of it; others come back as they are.
+    """
+    spread = _typical_spread(recording)
+    low, high = PLAUSIBLE_SPREAD
+    if not (0 < spread < SPREAD_IN_VOLTS and low <= spread * 1e6 <= high):
+        return recording
+    reader = recording.reader
+
+    def read_in_microvolts(first: int, last: int) -> Signal:
+        return reader(first, last) * np.float32(1e6)
+
+    note = f"values spread by {spread:.2g} µV only, taken as volts and multiplied by 1000000"
+    return replace(recording, reader=read_in_microvolts).with_note(note)
+
+
+def _typical_spread(recording: Recording) -> float:
+    if recording.samples == 0:
+        return 0.0
+    size = max(1, min(recording.samples, round(recording.layout.rate)))
+    firsts = np.unique(np.linspace(0, recording.samples - size, 10).astype(int))
+    blocks = [recording.reader(first, first + size).astype(float) for first in firsts.tolist()]
+    valid = [block[np.isfinite(block).all(axis=1)] for block in blocks]
+    spreads = [block.std(axis=0) for block in valid if len(block) > 1]
+    return float(np.median(spreads)) if spreads else 0.0
