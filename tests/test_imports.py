@@ -1,0 +1,83 @@
+"""The shape of the house: who may import whom, how long things may be, how fast it opens."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "src" / "ranvier"
+
+ORDER = [
+    "recording", "channels", "streaming", "formats", "simulate", "signal", "features", "stages",
+    "networks", "decisions", "tasks", "splits", "store", "training", "checkpoint", "fit",
+    "runtime", "decoding", "decoder", "scoring", "baseline", "fitting", "evaluation", "live",
+    "figures", "report", "commands", "__main__", "__init__",
+]  # fmt: skip
+"""Each imports only from those before it."""
+
+
+def top(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported(tree: ast.AST) -> set[str]:
+    modules = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return {name.split(".")[1] for name in modules if name.startswith("ranvier.")}
+
+
+FILES = sorted(ROOT.rglob("*.py"))
+TREES = {path: ast.parse(path.read_text()) for path in FILES}
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_module_imports_only_from_those_above_it(path):
+    place = ORDER.index(top(path))
+    for name in imported(TREES[path]) - {top(path)}:
+        later_by_need = top(path) == "evaluation" and name == "report"
+        assert ORDER.index(name) < place or later_by_need, f"{name} stands below {top(path)}"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("networks/*.py")), ids=name_of)
+def test_networks_know_no_data_and_no_other_network(path):
+    assert imported(TREES[path]) <= {"channels", "recording", "streaming"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_files_and_functions_are_short(path):
+    assert path.read_text().count("\n") <= 450
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.FunctionDef):
+            doc = node.body[0] if ast.get_docstring(node) else None
+            documented = doc.end_lineno - doc.lineno + 1 if doc else 0
+            assert node.end_lineno - node.lineno + 1 - documented <= 50, node.name
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("heavy", ["torch", "scipy", "sklearn", "matplotlib", "lightning_fabric"])
+def test_heavy_packages_are_imported_when_they_are_needed(heavy):
+    code = (
+        "import sys; from ranvier.__main__ import overview; overview(); print({!r} in sys.modules)"
+    )
+    assert run_python(code.format(heavy)) == "False"
+
+
+def test_every_public_name_exists():
+    assert run_python("import ranvier as rv; [getattr(rv, n) for n in rv.__all__]; print(1)") == "1"
+
+
+def test_nothing_is_unpickled():
+    for path in FILES:
+        text = path.read_text()
+        assert "import pickle" not in text
+        assert "torch.load" not in text
+        assert "allow_pickle=True" not in text

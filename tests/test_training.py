@@ -1,0 +1,135 @@
+"""Fitting: balance, stretches, carried states, and runs that were stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import QUICK
+
+import ranvier as rv
+from ranvier.decoder import weights_hash
+from ranvier.fit import loss_of
+from ranvier.fitting import prepare_annotated, recipe_from
+from ranvier.stages import build
+from ranvier.training import balance, batches, stretches
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory, recordings):
+    folder = tmp_path_factory.mktemp("prepared")
+    return prepare_annotated(recordings, rv.Recipe(), folder, None)
+
+
+def test_balance_counts_steps_outside_for_each_inside(prepared):
+    assert balance(prepared) == pytest.approx(150 / 30)
+
+
+def test_recordings_without_a_seizure_teach_nothing(prepared):
+    empty = [replace(one, events=rv.Events((), one.duration)) for one in prepared]
+    with pytest.raises(ValueError, match="none of 8 training recordings has an annotated seizure"):
+        balance(empty)
+
+
+def test_every_seizure_is_in_every_pass(prepared):
+    settings = rv.Training(stretch=40, background=0)
+    chosen = stretches(prepared, settings, np.random.default_rng(0))
+    for number, recording in enumerate(prepared):
+        seen = np.zeros(len(recording), bool)
+        for _, first in chosen[chosen[:, 0] == number]:
+            seen[first : first + 40] = True
+        assert seen[recording.labels() == 1].all()
+
+
+def test_a_pass_is_drawn_from_its_seed_alone(prepared):
+    one, two = (list(batches(prepared, QUICK, seed=[0, 3])) for _ in range(2))
+    for (a, b), (c, d) in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a, c)
+        np.testing.assert_array_equal(b, d)
+
+
+def test_features_are_what_the_pipeline_gives(prepared, recordings):
+    chain = build(rv.Recipe().stages, recordings[0].layout)
+    whole, _ = chain.step(recordings[0].read()[None], chain.initial_state(1))
+    np.testing.assert_array_equal(prepared[0].features(), whole[0])
+
+
+def test_outputs_that_are_not_valid_do_not_count():
+    logits = torch.tensor([[[[0.0]], [[torch.nan]]]])
+    labels = torch.tensor([[1.0, 1.0]])
+    assert loss_of(logits, labels, 1.0, "cross_entropy").item() == pytest.approx(np.log(2))
+    assert loss_of(logits[:, 1:], labels[:, 1:], 1.0, "cross_entropy") is None
+
+
+def test_squared_error_is_of_the_probability():
+    logits, labels = torch.zeros(1, 2, 3, 1), torch.tensor([[1.0, 0.0]])
+    assert loss_of(logits, labels, 1.0, "squared_error").item() == pytest.approx(0.25)
+
+
+def test_training_separates_plain_seizures(decoder, recordings):
+    for recording in recordings[6:]:
+        found = decoder.predict(recording)
+        inside = found.labels(recording.events) == 1
+        difference = np.nanmean(found.probability[inside]) - np.nanmean(found.probability[~inside])
+        assert difference > 0.1
+
+
+@pytest.mark.parametrize(("name", "value"), [("passes", 0), ("batch", 0), ("learning_rate", -1)])
+def test_impossible_settings_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"Invalid {name}"):
+        rv.Training(**{name: value})
+
+
+def test_unknown_settings_are_refused():
+    with pytest.raises(ValueError, match=r"Invalid settings: \['netwrok'\], possible options"):
+        recipe_from("seizure", netwrok="rest")
+
+
+def test_memory_that_runs_out_is_one_sentence(monkeypatch, recordings):
+    def exhausted(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("ranvier.fit.loss_of", exhausted)
+    with pytest.raises(ValueError, match="Memory ran out at batch 4, stretch 40 and eval_batch"):
+        rv.train("seizure", recordings[:4], training=QUICK)
+
+
+COMMAND = [sys.executable, "-m", "ranvier", "train", "--training.stretch", "40"]
+OPTIONS = ["--training.segment", "20", "--training.batch", "2", "--training.passes", "6"]
+
+
+def train_command(data, out, *more) -> list[str]:
+    return [*COMMAND, *OPTIONS, "--data", str(data), "--out", str(out), *more]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after_pass", [1, 3])
+def test_a_killed_run_ends_with_the_same_weights_as_one_that_was_not(tmp_path, bids, after_pass):
+    whole = subprocess.run(train_command(bids, tmp_path / "whole"), check=True, timeout=300)
+    assert whole.returncode == 0
+    started = subprocess.Popen(train_command(bids, tmp_path / "killed", "--verbose"), stderr=-1)
+    for line in started.stderr:
+        if f"pass {after_pass}:".encode() in line:
+            time.sleep(0.05)
+            os.kill(started.pid, signal.SIGKILL)
+            break
+    started.communicate()
+    assert started.returncode == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "decoder.ranvier").exists()
+    subprocess.run(train_command(bids, tmp_path / "killed"), check=True, timeout=300)
+    one, two = (rv.load(tmp_path / name / "decoder.ranvier") for name in ("whole", "killed"))
+    assert weights_hash(one.weights) == weights_hash(two.weights)
+    assert one.rule == two.rule
+
+
+def test_a_checkpoint_of_other_settings_is_not_used(tmp_path, recordings):
+    rv.train("seizure", recordings[:4], training=QUICK, out=tmp_path)
+    other = replace(QUICK, learning_rate=1e-3)
+    again = rv.train("seizure", recordings[:4], training=other, out=tmp_path)
+    fresh = rv.train("seizure", recordings[:4], training=other)
+    assert weights_hash(again.weights) == weights_hash(fresh.weights)
