@@ -13,7 +13,7 @@ ORDER = [
     "recording", "channels", "streaming", "formats", "simulate", "signal", "features", "stages",
     "networks", "decisions", "tasks", "splits", "store", "training", "checkpoint", "fit",
     "runtime", "decoding", "decoder", "scoring", "baseline", "fitting", "evaluation", "live",
-    "figures", "report", "commands", "__main__", "__init__",
+    "figures", "page", "report_scores", "report", "commands", "__main__", "__init__",
 ]  # fmt: skip
 """Each imports only from those before it."""
 

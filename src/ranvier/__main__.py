@@ -89,14 +89,20 @@ def _run(function: Callable[..., Any], command: str, words: Sequence[str]) -> in
     given = parser.instantiate(parser.parse_args(words))
     options = {name: value for name, value in vars(given).items() if name != "config"}
     as_json, verbose, quiet = (options.pop(name) for name in ("json", "verbose", "quiet"))
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr
-    )
+    _log_to_stderr(logging.INFO if verbose else logging.WARNING)
     quiet_progress(quiet=quiet or not sys.stderr.isatty())
     answer = function(**options)
     if isinstance(answer, Answer):
         return _print_answer(answer, as_json=as_json)
     return _print_lines(answer)
+
+
+def _log_to_stderr(level: int) -> None:
+    handler = logging.StreamHandler()
+    handler.setLevel(level)
+    log = logging.getLogger("ranvier")
+    log.handlers, log.propagate = [handler], False
+    log.setLevel(logging.INFO)
 
 
 def _parser(function: Callable[..., Any], command: str) -> Any:

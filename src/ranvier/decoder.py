@@ -18,11 +18,11 @@ import numpy as np
 
 from ranvier.channels import TEN_TWENTY
 from ranvier.decisions import Alarm, AlarmRule
-from ranvier.decoding import Chain, Prediction, collect, decide, montage_notes
+from ranvier.decoding import Chain, Prediction, collect, decide
 from ranvier.networks import make_network
 from ranvier.recording import Array, Events, Layout, Recording
 from ranvier.runtime import NetworkStage
-from ranvier.stages import build
+from ranvier.stages import build, coverages
 from ranvier.store import Prepared, first_output
 from ranvier.streaming import Pipeline
 
@@ -109,9 +109,15 @@ class Decoder:
             outputs.append(output)
         if not outputs:
             outputs = [chain.step(recording.read()[None], state)[0]]
-        notes = (*recording.notes, *montage_notes(chain.pipeline))
-        sites = chain.pipeline.output.channels
-        return collect(outputs, recording, hop=chain.hop, notes=notes, sites=sites)
+        found = coverages(chain.pipeline)
+        return collect(
+            outputs,
+            recording,
+            hop=chain.hop,
+            notes=[*recording.notes, *(note for one in found for note in one.notes())],
+            sites=chain.pipeline.output.channels,
+            absent=[name for one in found for name in one.missing],
+        )
 
     def predict_prepared(self, prepared: Prepared) -> Prediction:
         """Decode a recording whose features were prepared by the same stages."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,6 @@ import numpy as np
 from ranvier.decisions import Alarm, AlarmRule, alarm_times, events_of
 from ranvier.recording import Array, Events, Layout, Recording
 from ranvier.runtime import pool_sites, sigmoid
-from ranvier.signal import DeriveMontage
 from ranvier.store import Prepared
 from ranvier.streaming import Pipeline, State
 
@@ -157,8 +156,23 @@ def collect(
     hop: float,
     notes: Sequence[str],
     sites: Sequence[str],
+    absent: Sequence[str] = (),
 ) -> Prediction:
-    """Join the outputs of one stream, ``hop`` seconds apart, to a prediction."""
+    """Join the outputs of one stream to a prediction.
+
+    Parameters
+    ----------
+    outputs
+        In order.
+    recording
+        What was decoded.
+    hop
+        Seconds between outputs.
+    notes
+        What is known of the recording already.
+    sites, absent
+        Names of the sites, and which of them are known to be missing.
+    """
     times = np.concatenate([output.times for output in outputs])
     probability, rows, per_site = (
         np.concatenate([getattr(output, name)[0] for output in outputs])
@@ -177,31 +191,23 @@ def collect(
         per_site,
         tuple(sites),
         Events(found, recording.duration, start),
-        (*notes, *_validity_notes(times, probability, per_site, sites)),
+        (*notes, *_validity_notes(probability, dict(zip(sites, per_site.T, strict=True)), absent)),
     )
 
 
-def montage_notes(pipeline: Pipeline) -> tuple[str, ...]:
-    """Say what of the montage is missing, and what was done."""
-    montages = [stage for stage in pipeline.stages if isinstance(stage, DeriveMontage)]
-    return tuple(note for stage in montages for note in stage.coverage.notes())
-
-
 def _validity_notes(
-    times: Array, probability: Array, per_site: Array, sites: Sequence[str]
+    probability: Array, per_site: Mapping[str, Array], absent: Sequence[str]
 ) -> list[str]:
-    if not len(times):
-        return ["shorter than one window: nothing could be decided"]
-    notes = []
     invalid = np.isnan(probability)
-    warming = int(np.argmin(invalid)) if not invalid.all() else len(times)
-    gaps = int(invalid[warming:].sum())
-    if warming == len(times):
-        notes.append(f"none of {len(times)} outputs is valid")
-    elif gaps:
-        notes.append(f"{gaps} of {len(times)} outputs are not valid: the signal has gaps")
-    silent = np.isnan(per_site[~invalid]).mean(axis=0) if (~invalid).any() else np.zeros(len(sites))
-    weak = [site for site, share in zip(sites, silent, strict=True) if 0.05 < share < 1]
+    if not len(invalid):
+        return ["shorter than one window: nothing could be decided"]
+    if invalid.all():
+        return [f"none of {len(invalid)} outputs is valid"]
+    notes = []
+    if gaps := int(invalid[np.argmin(invalid) :].sum()):
+        notes.append(f"{gaps} of {len(invalid)} outputs are not valid: the signal has gaps")
+    silent = {site: np.isnan(values[~invalid]).mean() for site, values in per_site.items()}
+    weak = [site for site, share in silent.items() if share > 0.05 and site not in absent]
     if weak:
         notes.append(f"not valid for more than 5 % of the time: {', '.join(weak)}")
     return notes

@@ -278,13 +278,14 @@ def _read_fold(place: Path, key: str, fold: Fold, truth: Mapping[str, Events]) -
 def _logging_to(path: Path) -> Iterator[None]:
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    level = log.level
+    log.setLevel(logging.INFO)
     log.addHandler(handler)
-    level, log.level = log.level, min(log.level or logging.INFO, logging.INFO)
     try:
         yield
     finally:
         log.removeHandler(handler)
-        log.level = level
+        log.setLevel(level)
         handler.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ranvier.channels import Coverage
 from ranvier.features import ScalePerStep, Spectrum, Standardise
 from ranvier.recording import Layout
 from ranvier.signal import DeriveMontage, Filter, MarkFlat, Resample
@@ -41,3 +42,8 @@ def build(stages: Sequence[Mapping[str, Any]], layout: Layout) -> Pipeline:
             raise ValueError(f"Invalid settings of stage {name!r}: {error}") from None
         built.append(stage)
     return Pipeline(layout, built)
+
+
+def coverages(pipeline: Pipeline) -> list[Coverage]:
+    """Return how each montage in a pipeline is derived."""
+    return [stage.coverage for stage in pipeline.stages if isinstance(stage, DeriveMontage)]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.recording import Array, Events, Recording
-from ranvier.stages import build
+from ranvier.stages import build, coverages
 from ranvier.streaming import Pipeline
 
 Stages = Sequence[Mapping[str, Any]]
@@ -131,7 +131,7 @@ def _prepare_one(recording: Recording, stages: Stages, folder: Path) -> Prepared
         rest,
         first=first_output(before),
         hop=before.hop,
-        notes=recording.notes,
+        notes=(*recording.notes, *(note for one in coverages(before) for note in one.notes())),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ranvier.evaluation import Evaluation
     from ranvier.live.runner import Certified
     from ranvier.recording import Recording
+    from ranvier.scoring import SubjectScore
 
 LONGEST_CERTIFIED = 600.0
 """Seconds of a held-out recording on which file and live are compared."""
@@ -105,16 +107,51 @@ def evaluate(
 def answer_for(evaluation: Evaluation, recordings: Sequence[Recording], out: Path) -> Answer:
     """Certify on a held-out recording, write the report, and say what came out."""
     from ranvier.evaluation import write_json
-    from ranvier.report import headline, table, write_report
+    from ranvier.report import headline, write_report
 
     certified, latency = certify_held_out(evaluation, recordings)
     scores = evaluation.scores()
     content = {**evaluation.as_dict(), "certified": str(certified), "latency": latency}
     write_json(out / "scores.json", content)
     report = write_report(evaluation, out / "report.html", certified=certified, latency=latency)
-    lines = [headline(scores), "", table(evaluation), "", str(certified), f"Report: {report}"]
+    lines = [headline(scores), "", *table(evaluation), "", str(certified), f"Report: {report}"]
     notes = [f"{name}: {note}" for name, found in evaluation.notes.items() for note in found]
     return Answer("\n".join(lines), content, notes, failed=not certified.equal)
+
+
+COLUMNS = (
+    "subject", "seizures", "found", "false alarms", "per 24 h", "F1", "AUROC", "median delay"
+)  # fmt: skip
+
+
+def table(evaluation: Evaluation) -> list[str]:
+    """Return the scores as lines of text: a row for each subject, then all, then the baseline."""
+    scores, plain = evaluation.scores(), evaluation.baseline_scores()
+    rows = [row(", ".join(one.subjects), one) for one in scores.subjects]
+    rows += [row("all", scores.pooled), row("baseline, all", plain.pooled)]
+    widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
+    return ["  ".join(map(str.rjust, line, widths)) for line in (COLUMNS, *rows)]
+
+
+def row(name: str, one: SubjectScore) -> tuple[str, ...]:
+    """Return the cells of one row; a dash where a score has no meaning."""
+    events = one.events
+    rate = f"{events.false_alarms_per_day:.1f}" if events.false_alarms_measurable else "-"
+    return (
+        name,
+        str(events.references),
+        str(events.true_positives),
+        str(events.false_positives),
+        rate,
+        shown(events.f1),
+        shown(one.auroc),
+        "-" if math.isnan(one.median_delay) else f"{one.median_delay:.0f} s",
+    )
+
+
+def shown(value: float) -> str:
+    """Return a score in three digits, or a dash for NaN."""
+    return "-" if math.isnan(value) else f"{value:.3f}"
 
 
 def certify_held_out(

@@ -1,0 +1,30 @@
+# make demo: sets up and runs the main job on simulated recordings; make test: sets up and tests.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test check bench clean
+
+demo: $(VENV)/ready
+	$(BIN)/ranvier demo --out demo
+
+test: $(VENV)/ready
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(VENV)/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+bench: $(VENV)/ready
+	for script in benchmarks/*.py; do $(BIN)/python $$script; done
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -e ".[dev]" -c constraints.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache
