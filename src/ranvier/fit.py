@@ -87,7 +87,9 @@ def fit(
     from lightning_fabric import Fabric
 
     fabric = Fabric(accelerator=device, devices=1, precision=settings.precision)  # type: ignore[arg-type]
-    adam = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    adam = torch.optim.AdamW(
+        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
     model, optimiser = fabric.setup(network, adam)
     positive_weight = balance(train)
     checkpoint = folder / "checkpoint.safetensors"
@@ -149,6 +151,7 @@ def _one_pass(
             if loss is not None:
                 optimiser.zero_grad()
                 fabric.backward(loss)
+                fabric.clip_gradients(model, optimiser, max_norm=settings.gradient_norm)
                 optimiser.step()
                 losses.append(loss.item())
     model.eval()

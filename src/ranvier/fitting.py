@@ -264,7 +264,7 @@ def choose_threshold(
     known = np.concatenate([one.probability[one.valid] for one in predictions])
     if not len(known):
         return rule.threshold
-    candidates = np.unique(np.quantile(known, 1 - np.geomspace(1e-3, 0.5, THRESHOLDS)).round(4))
+    candidates = np.unique(np.quantile(known, 1 - np.geomspace(1e-3, 0.5, THRESHOLDS)))
     rules = [replace(rule, threshold=threshold) for threshold in candidates.tolist()]
     scores = np.array(
         [event_f1([one.decided_by(tried) for one in predictions], truth) for tried in rules]

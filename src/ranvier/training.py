@@ -34,6 +34,10 @@ class Training:
         Stretches side by side.
     background
         Stretches without a seizure for each one with, drawn anew for every pass.
+    weight_decay
+        Of Adam, decoupled.
+    gradient_norm
+        Larger gradients are scaled down to this norm.
     save_every
         Passes between two checkpoints.
     eval_batch
@@ -42,14 +46,16 @@ class Training:
         As in Lightning Fabric, such as ``"32-true"`` or ``"bf16-mixed"``.
     """
 
-    passes: int = 30
-    patience: int = 8
-    learning_rate: float = 2e-3
+    passes: int = 40
+    patience: int = 12
+    learning_rate: float = 1e-3
     loss: Literal["cross_entropy", "squared_error"] = "cross_entropy"
     stretch: int = 120
     segment: int = 30
-    batch: int = 32
+    batch: int = 16
     background: float = 3.0
+    weight_decay: float = 0.1
+    gradient_norm: float = 1.0
     save_every: int = 1
     eval_batch: int = 8
     precision: str = "32-true"
@@ -66,11 +72,12 @@ class Training:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"Invalid {name}: {getattr(self, name)}, must be at least 1")
-        if self.learning_rate <= 0 or self.background < 0:
-            raise ValueError(
-                f"Invalid learning_rate or background: {self.learning_rate} and {self.background}, "
-                "must be above 0 and at least 0"
-            )
+        for name in ("learning_rate", "gradient_norm"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"Invalid {name}: {getattr(self, name)}, must be above 0")
+        for name in ("background", "weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"Invalid {name}: {getattr(self, name)}, must be at least 0")
 
 
 def balance(train: Sequence[Prepared]) -> float:

@@ -18,7 +18,7 @@ def demo(
     subjects: int = 8,
     minutes: float = 50.0,
     folds: int = 4,
-    passes: int = 20,
+    passes: int = 40,
     seed: int = 0,
     workers: int = 2,
 ) -> Answer:

@@ -10,6 +10,8 @@ graph convolutions. What differs from the published code:
   published code stays random and answers differently each time.
 - The graph is normalised by in-degree (``normalise``): as published the state grows without bound
   when it is carried.
+- A carried state that grows beyond a bound is scaled back to it (``bound``): normalising the graph
+  does not bound the residual updates, and a network trained on minutes can diverge in an hour.
 - The state may be carried through a whole recording (``memory``); published is a clip of seconds.
 - The logit of each electrode is kept: a map of where the network speaks from.
 """
@@ -94,6 +96,8 @@ class REST(nn.Module):
         the paper.
     clip
         Steps of a clip.
+    bound
+        Largest root mean square of a node's carried state; a larger state is scaled down to it.
     warm_up
         Steps before the first valid output of a carried state, at the start and after a gap.
     fire_rate
@@ -117,6 +121,7 @@ class REST(nn.Module):
         normalise: Literal["in_degree", "none"] = "in_degree",
         memory: Literal["carry", "clip"] = "carry",
         clip: int = 12,
+        bound: float = 5.0,
         warm_up: int = 4,
         fire_rate: float = 0.5,
         update: Update = "expected",
@@ -130,7 +135,7 @@ class REST(nn.Module):
                 f"of {len(channels)} channels"
             )
         self.channels = tuple(channels)
-        self.memory, self.clip = memory, clip
+        self.memory, self.clip, self.bound = memory, clip, bound
         self.warm_up = clip - 1 if memory == "clip" else warm_up
         self.fire_rate, self.update, self.repeats = fire_rate, update, tuple(repeats)
         self.project = nn.Linear(features, hidden, bias=False)
@@ -204,6 +209,7 @@ class REST(nn.Module):
         for now, is_valid in zip(projected.unbind(1), valid.unbind(1), strict=True):
             masks = self._masks(memory, state.seed, drawn, generator)
             memory = self.advance(now, memory, masks, started=age > 0)
+            memory = memory * (self.bound / _root_mean_square(memory)).clamp(max=1.0)
             age, drawn = (age + 1) * is_valid, drawn + 1
             memory = memory * is_valid[:, None, None]
             states.append(memory)
@@ -288,6 +294,10 @@ class REST(nn.Module):
         most = max(map(len, rows))
         padded = [[*row, *[torch.zeros_like(memory[0])] * (most - len(row))] for row in rows]
         return [torch.stack(masks) for masks in zip(*padded, strict=True)]
+
+
+def _root_mean_square(state: Tensor) -> Tensor:
+    return (state.square().mean(dim=-1, keepdim=True) + 1e-12).sqrt()
 
 
 def _incoming(graph: npt.NDArray[np.floating], normalise: str) -> Tensor:

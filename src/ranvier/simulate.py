@@ -1,0 +1,399 @@
+"""Recordings of patients who never were, whose seizures are known to the sample.
+
+A patient is planned first, without a signal; the signal of a run is made when it is first read.
+Everything follows from the seed and the patient's number, so a patient stays the same however many
+are simulated. docs/simulation.md says what is simulated and how hard it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.random import Generator, SeedSequence
+from scipy import fft
+
+from ranvier.channels import MONTAGES, TEN_TWENTY, pick, position
+from ranvier.recording import Array, Event, Events, Layout, Recording, Signal
+
+Montage = Literal["referential", "double_banana"]
+Gain = Callable[[Array], Array]
+Wave = Callable[[Array, Generator], Array]
+Range = tuple[float, float]
+
+START = datetime(2000, 1, 1)
+RUN_MINUTES = 25.0
+GAP, MARGIN = 242.0, 121.0
+"""Seconds without a seizure between two, and at both ends of a run; a tenth of it if shorter."""
+SUBTLE, HARD_EVERY, HARD_PLACE = 0.25, 8, 3
+"""Share of seizures that are faint, save in patients 3, 11, 19 ..., who are hard altogether."""
+FOCI = ("T3", "T4", "F7", "F8", "T5", "T6", "F3", "F4")
+TEMPORAL = ("T3", "T4", "F7", "F8")
+MUSCLES = ("Fp1", "Fp2", *TEMPORAL)
+DIFFUSE = ("F3", "F4", "C3", "C4", "P3", "P4", "T3", "T4")
+
+_PLACES = np.stack([position(name) for name in TEN_TWENTY])
+
+
+@dataclass(frozen=True)
+class Seizure:
+    """One seizure: onset and duration in seconds, amplitude as a multiple of the patient's own."""
+
+    onset: float
+    duration: float
+    strength: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One recording of a patient: its length in seconds and its seizures."""
+
+    number: int
+    seconds: float
+    seizures: tuple[Seizure, ...]
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Who is simulated: everything follows from the study's seed and the patient's number.
+
+    The seizures start at the electrode ``focus`` and spread over ``extent`` radii of the head, at
+    ``spread`` radii per second, while they slow from ``first_hz`` to ``last_hz``; their amplitude
+    at the focus is ``contrast`` times ``gain``, and a share ``fast`` of it is fast activity in the
+    first seconds. ``gain``, ``muscle`` and ``alpha_gain`` are the standard deviations in µV of the
+    background, whose power falls as 1/f to the ``slope`` (``drowsy_slope`` when drowsy), of muscle
+    activity and of the posterior rhythm at ``alpha`` Hz. ``drowsiness`` lies between -1 (awake) and
+    1; ``habits`` say how often each of ``TRANSIENTS`` happens, as a multiple of the usual.
+    """
+
+    seed: int
+    number: int
+    focus: str
+    runs: tuple[Run, ...]
+    habits: tuple[float, ...]
+    gain: float
+    muscle: float
+    alpha_gain: float
+    slope: float
+    drowsy_slope: float
+    drowsiness: float
+    alpha: float
+    first_hz: float
+    last_hz: float
+    contrast: float
+    fast: float
+    spread: float
+    extent: float
+
+
+TRAITS: dict[str, Range] = {
+    "gain": (16, 30), "muscle": (1, 3), "alpha_gain": (4, 14), "slope": (1, 1.5),
+    "drowsy_slope": (1.7, 2.3), "drowsiness": (-0.8, 0.3), "alpha": (8.5, 11), "first_hz": (6, 9),
+    "last_hz": (2, 3.5), "contrast": (5, 7), "fast": (0, 0.5), "spread": (0.03, 0.12),
+    "extent": (0.9, 1.4),
+}  # fmt: skip
+HARD_FACTORS = {"muscle": 3.0, "contrast": 0.24, "extent": 0.6}
+
+
+@dataclass(frozen=True)
+class Transient:
+    """A kind of short event that is no seizure, each time at one of the sites.
+
+    It is seen up to about ``width`` radii of the head away; ``wave`` has an amplitude of about 1.
+    """
+
+    per_minute: float
+    seconds: Range
+    microvolts: Range
+    width: float
+    sites: tuple[str, ...]
+    wave: Wave
+
+
+def simulate_seizures(
+    *,
+    subjects: int = 8,
+    minutes: float = 50.0,
+    seed: int = 0,
+    montage: Montage = "referential",
+    rate: float = 256.0,
+) -> list[Recording]:
+    """Simulate patients with epilepsy under scalp EEG.
+
+    Parameters
+    ----------
+    subjects, minutes
+        Number of patients, and the length of each, cut into equal runs of at most 25 minutes.
+    seed
+        The same seed gives the same signals, bit for bit.
+    montage
+        ``"referential"`` (19 leads) or ``"double_banana"`` (their 18 longitudinal differences).
+    rate
+        Sampling rate in Hz, at least 128.
+
+    Returns
+    -------
+    list of Recording
+        Run by run, with all seizures as events. A signal is made when it is first read and the
+        two read last are kept: read in order, or write to files before reading at random.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+    """
+    if subjects < 1:
+        raise ValueError(f"Invalid subjects: {subjects}, must be at least 1")
+    patients = (plan_patient(i + 1, minutes=minutes, seed=seed) for i in range(subjects))
+    return [_record(patient, run, montage, rate) for patient in patients for run in patient.runs]
+
+
+def simulate_patient(
+    subject: int,
+    *,
+    minutes: float = 50.0,
+    seed: int = 0,
+    montage: Montage = "referential",
+    rate: float = 256.0,
+) -> list[Recording]:
+    """Simulate one patient of ``simulate_seizures``, by number from 1; one recording per run."""
+    patient = plan_patient(subject, minutes=minutes, seed=seed)
+    return [_record(patient, run, montage, rate) for run in patient.runs]
+
+
+def plan_patient(subject: int, *, minutes: float = 50.0, seed: int = 0) -> Patient:
+    """Draw a patient's traits, runs and seizures without making a signal."""
+    if subject < 1:
+        raise ValueError(f"Invalid subject: {subject}, must be at least 1")
+    if not (np.isfinite(minutes) and minutes >= 3):
+        raise ValueError(f"Invalid minutes: {minutes}, must be finite and at least 3")
+    rng = np.random.default_rng(SeedSequence(seed, spawn_key=(subject,)))
+    factors = HARD_FACTORS if subject % HARD_EVERY == HARD_PLACE else {}
+    return Patient(
+        seed,
+        subject,
+        str(rng.choice(FOCI)),
+        _plan_runs(minutes, 0.0 if factors else SUBTLE, rng),
+        tuple(np.exp(rng.normal(0, 0.5, len(TRANSIENTS))).tolist()),
+        **{name: rng.uniform(*span) * factors.get(name, 1) for name, span in TRAITS.items()},
+    )
+
+
+def _plan_runs(minutes: float, faint: float, rng: Generator) -> tuple[Run, ...]:
+    """Share out one to three seizures per 50 minutes; there is always one."""
+    runs = int(np.ceil(minutes / RUN_MINUTES))
+    seconds = 60 * minutes / runs
+    wanted = int(rng.integers(1, 4, int(np.ceil(minutes / 50))).sum())
+    room = max(1, int(60 * minutes // (2 * GAP)))
+    counts = rng.permutation(np.bincount(np.arange(min(wanted, room)) % runs, minlength=runs))
+    seizures = [_plan_seizures(seconds, int(count), faint, rng) for count in counts]
+    return tuple(Run(number, seconds, of_run) for number, of_run in enumerate(seizures))
+
+
+def _plan_seizures(seconds: float, count: int, faint: float, rng: Generator) -> tuple[Seizure, ...]:
+    margin = min(MARGIN, seconds / 10)
+    durations = rng.uniform(20, 90, count).round(2)
+    strengths = np.where(rng.random(count) < faint, 0.4, rng.uniform(0.8, 1.2, count))
+    free = seconds - 2 * margin - durations.sum() - GAP * max(0, count - 1)
+    before = np.cumsum(durations + GAP) - durations - GAP
+    onsets = (margin + before + np.sort(rng.uniform(0, free, count))).round(2)
+    return tuple(map(Seizure, onsets.tolist(), durations.tolist(), strengths.tolist()))
+
+
+def _record(patient: Patient, run: Run, montage: Montage, rate: float) -> Recording:
+    if not (np.isfinite(rate) and rate >= 128):
+        raise ValueError(f"Invalid rate: {rate} Hz, must be finite and at least 128 Hz")
+    derivations = pick(TEN_TWENTY, montage).derivations
+    leads = np.array([[index for index, _ in derivation.terms] for derivation in derivations]).T
+    samples = round(run.seconds * rate)
+
+    def read(first: int, last: int) -> Signal:
+        signal = _render(patient, run, rate)[first:last]
+        plus, *minus = (signal[:, lead] for lead in leads)
+        return plus - minus[0] if minus else plus
+
+    start = START + timedelta(seconds=run.number * run.seconds)
+    events = tuple(Event(seizure.onset, seizure.duration) for seizure in run.seizures)
+    return Recording(
+        Layout(MONTAGES[montage], rate),
+        samples,
+        read,
+        name=f"sub-{patient.number:02d}_ses-01_task-szMonitoring_run-{run.number:02d}",
+        subject=f"{patient.number:02d}",
+        session="01",
+        start=start,
+        events=Events(events, samples / rate, start),
+    )
+
+
+@lru_cache(maxsize=2)
+def _render(patient: Patient, run: Run, rate: float) -> Signal:
+    """Make the 19 leads of a run, (time, channels) in µV; nobody may write to it."""
+    rng = np.random.default_rng(SeedSequence(patient.seed, spawn_key=(patient.number, run.number)))
+    times = np.arange(round(run.seconds * rate)) / rate
+    signal = _background(patient, times, rng)
+    for kind, habit in zip(TRANSIENTS.values(), patient.habits, strict=True):
+        for _ in range(rng.poisson(kind.per_minute * habit * run.seconds / 60)):
+            _add_transient(signal, times, kind, rng)
+    for seizure in run.seizures:
+        _add_seizure(signal, times, patient, seizure, rng)
+    leads = np.ascontiguousarray(signal.T)
+    leads.setflags(write=False)
+    return leads
+
+
+def _background(patient: Patient, times: Array, rng: Generator) -> Signal:
+    """Sum what is always there, (channels, time) in µV."""
+    sleepy = _wander(1, times, 240, rng)[0] + np.float32(2 * patient.drowsiness)
+    drowsy = 1 / (1 + np.exp(-3 * sleepy))
+    gain, always = patient.gain, np.ones_like(drowsy)
+    fields = (
+        (TEN_TWENTY, 0.4, _falling(patient.slope), gain * (1 - 0.5 * drowsy)),
+        (DIFFUSE, 0.8, _falling(patient.drowsy_slope), 0.7 * gain * drowsy),
+        (("Fz", "C3", "C4", "T3", "T4"), 0.6, _around(5, 0.8), 0.2 * gain * drowsy),
+        (("O1", "O2", "Pz"), 0.5, _around(patient.alpha, 0.5), patient.alpha_gain * (1 - drowsy)),
+        (MUSCLES, 0.4, _between(20, 100), patient.muscle * (1 - 0.5 * drowsy)),
+        (TEN_TWENTY, 0.1, _between(0.02, 0.3), 8 * always),
+        (TEN_TWENTY, 0.1, _around(50, 0.02), 0.7 * always),
+    )
+    signal = np.zeros((len(TEN_TWENTY), len(times)), np.float32)
+    for sites, width, spectrum, level in fields:
+        sources = _noise(len(sites), times, spectrum, rng) * level
+        sources *= np.exp(0.35 * _wander(len(sites), times, 15, rng))
+        reach = np.stack([_reach(site, width) for site in sites], axis=1)
+        signal += (reach / np.sqrt((reach**2).sum(axis=1).max())) @ sources
+    return signal
+
+
+def _add_transient(signal: Signal, times: Array, kind: Transient, rng: Generator) -> None:
+    seconds = rng.uniform(*kind.seconds)
+    span, local = _stretch(times, rng.uniform(0, times[-1] - seconds), seconds)
+    reach = _reach(str(rng.choice(kind.sites)), kind.width)
+    wave = kind.wave(local, rng) * rng.uniform(*kind.microvolts)
+    signal[:, span] += np.outer(reach, wave).astype(np.float32)
+
+
+def _add_seizure(
+    signal: Signal, times: Array, patient: Patient, seizure: Seizure, rng: Generator
+) -> None:
+    """Add one seizure and the slow waves that fade within a minute after it."""
+    span, local = _stretch(times, seizure.onset, seizure.duration + 60)
+    share = np.clip(local / seizure.duration, 0, 1)
+    distances = np.linalg.norm(_PLACES - position(patient.focus), axis=1)[:, None]
+    hertz = patient.first_hz * (patient.last_hz / patient.first_hz) ** share
+    phase = _phase(hertz, local, rng) - 1.5 * distances
+    rhythm = _spiky(phase, 0.1 + 0.5 * share) * (0.25 + 0.75 * share)
+    rhythm *= np.exp(0.3 * _wander(1, local, 3, rng))
+    fast = patient.fast * _noise(1, local, _around(18, 2), rng) * np.exp(-local / 5)
+    arrived = 1 / (1 + np.exp((distances / patient.spread - local) / 2))
+    after = local - seizure.duration
+    fade = np.where(after > 0, 0.4 * np.exp(-after / rng.uniform(8, 20)), 0)
+    slowing = _noise(1, local, _around(1.5, 0.5), rng) * fade
+    wave = (rhythm + fast) * arrived * _edges(local, seizure.duration) + slowing
+    wave *= patient.gain * patient.contrast * seizure.strength
+    signal[:, span] += _reach(patient.focus, patient.extent)[:, None] * wave.astype(np.float32)
+
+
+def _stretch(times: Array, start: float, seconds: float) -> tuple[slice, Array]:
+    """Return where a stretch lies, as far as it lies within the times, and its own times from 0."""
+    first, last = np.searchsorted(times, (start, start + seconds))
+    return slice(first, last), times[first:last] - start
+
+
+def _reach(sites: str, width: float) -> Signal:
+    """How strongly each lead sees a source under these electrodes, 1 right above it."""
+    places = np.stack([position(site) for site in sites.split()])
+    distances = np.linalg.norm(_PLACES[:, None] - places, axis=2).min(axis=1)
+    return np.asarray(np.exp(-((distances / width) ** 2) / 2), dtype=np.float32)
+
+
+def _noise(count: int, times: Array, gain: Gain, rng: Generator) -> Signal:
+    """Make noise of standard deviation 1, (count, time), with this gain over frequency in Hz."""
+    size = fft.next_fast_len(len(times), real=True)
+    frequencies = fft.rfftfreq(size, times[1] - times[0])
+    gains = np.concatenate([[0.0], gain(frequencies[1:])])
+    gains *= size / np.sqrt(4 * np.sum(gains**2))
+    parts = rng.standard_normal((count, 2 * len(gains)), dtype=np.float32)
+    spectrum = parts.view(np.complex64) * gains.astype(np.float32)
+    return np.asarray(fft.irfft(spectrum, size, axis=1)[:, : len(times)], dtype=np.float32)
+
+
+def _falling(slope: float) -> Gain:
+    return lambda hertz: np.where(hertz > 0.3, hertz ** (-slope / 2), 0)
+
+
+def _around(middle: float, width: float) -> Gain:
+    return lambda hertz: np.exp(-(((hertz - middle) / width) ** 2) / 2)
+
+
+def _between(low: float, high: float) -> Gain:
+    return lambda hertz: ((hertz > low) & (hertz < high)).astype(float)
+
+
+def _wander(count: int, times: Array, period: float, rng: Generator) -> Signal:
+    """Make smooth curves of standard deviation 1, (count, time), that turn within the period."""
+    knots = np.arange(-period, times[-1] + period, period / 8)
+    curves = _noise(count, knots, _around(0, 0.7 / period), rng)
+    return np.stack([np.interp(times, knots, curve) for curve in curves]).astype(np.float32)
+
+
+def _phase(hertz: Array, times: Array, rng: Generator) -> Array:
+    """Return the phase in radians of a rhythm of this frequency, held unsteadily."""
+    unsteady = hertz * np.exp(0.08 * _wander(1, times, 2, rng)[0]) * (times[1] - times[0])
+    return np.asarray(2 * np.pi * (rng.random() + np.cumsum(unsteady)))
+
+
+def _spiky(phase: Array, sharpness: Array | float) -> Array:
+    """Turn a phase into a wave whose harmonics, locked to it, make it sharp."""
+    harmonics = (np.sin(k * phase + 0.5 * k) * sharpness ** (k - 1) for k in (1, 2, 3, 4))
+    return np.asarray(sum(harmonics))
+
+
+def _edges(times: Array, end: float) -> Array:
+    """Rise from 0 to 1 in half a second, and fall to 0 again before the end."""
+    return np.asarray(np.clip(2 * np.minimum(times, end - times), 0, 1))
+
+
+def _bump(times: Array, _: Generator) -> Array:
+    return np.hanning(len(times))
+
+
+def _decay(times: Array, _: Generator) -> Array:
+    return np.asarray(np.exp(-5 * times / times[-1]))
+
+
+def _noisy(low: float, high: float) -> Wave:
+    gain = _between(low, high)
+    return lambda times, rng: _noise(1, times, gain, rng)[0] * _edges(times, times[-1])
+
+
+def _rhythmic(first: Range, last: Range, sharpness: float) -> Wave:
+    def wave(times: Array, rng: Generator) -> Array:
+        hertz = np.geomspace(rng.uniform(*first), rng.uniform(*last), len(times))
+        phase = _phase(hertz, times, rng)
+        return _spiky(phase, rng.uniform(0, sharpness)) * _edges(times, times[-1])
+
+    return wave
+
+
+def _chew(times: Array, rng: Generator) -> Array:
+    beat = _rhythmic((1, 2.5), (1, 2.5), 0.0)(times, rng)
+    return np.asarray(_noisy(20, 100)(times, rng) * np.clip(beat, 0, 1) + 0.7 * beat)
+
+
+_burst, _loose = _noisy(20, 100), _noisy(0.5, 6)
+_sway, _lookalike = _rhythmic((1, 3), (1, 3), 0.4), _rhythmic((4, 9), (2, 6), 0.6)
+TRANSIENTS = {
+    "blink": Transient(8, (0.25, 0.4), (50, 150), 0.45, ("Fp1 Fp2",), _bump),
+    "muscle": Transient(1, (0.5, 6), (8, 40), 0.4, (*MUSCLES, "T3 F7", "T4 F8"), _burst),
+    "chewing": Transient(0.15, (4, 15), (20, 60), 0.4, ("T3 T4", *TEMPORAL), _chew),
+    "movement": Transient(0.15, (3, 15), (25, 100), 0.6, ("O1 O2", "T5", "T6", "Cz"), _sway),
+    "pop": Transient(0.3, (0.3, 2), (-200, 200), 0.1, TEN_TWENTY, _decay),
+    "loose electrode": Transient(0.1, (5, 20), (20, 80), 0.1, TEN_TWENTY, _loose),
+    "rhythmic burst": Transient(0.5, (3, 8), (20, 80), 0.5, TEN_TWENTY, _lookalike),
+    "rhythmic slowing": Transient(0.2, (5, 20), (20, 60), 0.6, ("Fz", *TEMPORAL), _sway),
+}
