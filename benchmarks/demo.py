@@ -40,7 +40,7 @@ def main(seeds: Sequence[int]) -> None:
         began = time.monotonic()
         recordings = simulate_seizures(seed=seed)
         result = rv.evaluate("seizure", recordings, folds=4, seed=seed)
-        scores, plain = result.scores(), result.baseline_scores()
+        scores, plain = result.scores, result.baseline_scores
         nonsense = rv.evaluate("seizure", shuffled(recordings, seed), folds=4, seed=seed)
         (hard,) = [one for one in scores.subjects if one.subjects == (HARD,)]
         events = scores.pooled.events
@@ -48,7 +48,7 @@ def main(seeds: Sequence[int]) -> None:
             f"{seed:4}  {scores.pooled.hours:5.1f}  {events.references:8}  "
             f"{events.true_positives:5}  {events.false_alarms_per_day:9.1f}  "
             f"{scores.pooled.auroc:5.3f}  {hard.auroc:4.2f}  {plain.pooled.auroc:8.3f}  "
-            f"{nonsense.scores().pooled.auroc:8.3f}  {time.monotonic() - began:7.0f}",
+            f"{nonsense.scores.pooled.auroc:8.3f}  {time.monotonic() - began:7.0f}",
             flush=True,
         )
 

@@ -214,10 +214,11 @@ def _validity_notes(
 
 
 def predictions_to(path: Path, predictions: Sequence[Prediction]) -> Path:
-    """Write predictions to one file, without their notes; it appears whole or not at all."""
+    """Write predictions to one file; it appears whole or not at all."""
     arrays: dict[str, Array] = {}
     for number, one in enumerate(predictions):
-        about = json.dumps([one.name, one.subject, one.duration, one.hop, one.site_names])
+        described = (one.name, one.subject, one.duration, one.hop, one.site_names, one.notes)
+        about = json.dumps(described)
         values = (about, one.times, one.probability, one.rows, one.sites.astype(np.float32))
         arrays |= {f"{number}.{i}": np.asarray(value) for i, value in enumerate(values)}
     temporary = path.with_suffix(".tmp.npz")
@@ -232,7 +233,7 @@ def predictions_from(path: Path) -> list[Prediction]:
     with np.load(path, allow_pickle=False) as stored:
         for number in range(len(stored.files) // 5):
             about, times, probability, rows, sites = (stored[f"{number}.{i}"] for i in range(5))
-            name, subject, duration, hop, site_names = json.loads(str(about))
+            name, subject, duration, hop, site_names, notes = json.loads(str(about))
             predictions.append(
                 Prediction(
                     name,
@@ -245,6 +246,7 @@ def predictions_from(path: Path) -> list[Prediction]:
                     sites,
                     tuple(site_names),
                     Events(events_of(rows, probability, times), duration),
+                    tuple(notes),
                 )
             )
     return predictions

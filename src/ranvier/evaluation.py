@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -99,20 +100,22 @@ class Evaluation:
         """What the logistic regressions found in the same recordings."""
         return [prediction for fold in self.folds for prediction in fold.baseline]
 
+    @cached_property
     def scores(self) -> Scores:
-        """Score the networks, by subject and together."""
+        """Scores of the networks, by subject and together."""
         return score_predictions(self.predictions, self.truth, seed=self.recipe.seed)
 
+    @cached_property
     def baseline_scores(self) -> Scores:
-        """Score the logistic regressions in the same way."""
+        """Scores of the logistic regressions, in the same way."""
         return score_predictions(self.baseline, self.truth, seed=self.recipe.seed)
 
     def as_dict(self) -> dict[str, Any]:
         """Return scores, certificates and versions in plain types."""
         return {
             "recipe": asdict(self.recipe),
-            "scores": self.scores().as_dict(),
-            "baseline": self.baseline_scores().as_dict(),
+            "scores": self.scores.as_dict(),
+            "baseline": self.baseline_scores.as_dict(),
             "certificates": [fold.certificate.as_dict() for fold in self.folds],
             "notes": {name: list(notes) for name, notes in self.notes.items()},
             "versions": dict(self.versions),

@@ -10,6 +10,7 @@ import numpy as np
 
 from ranvier.decoding import Prediction
 from ranvier.recording import Array, Events
+from ranvier.splits import person
 from ranvier.tasks.seizure import (
     Resolution,
     Summary,
@@ -128,7 +129,7 @@ class Scores:
 def score_predictions(
     predictions: Sequence[Prediction], truth: Mapping[str, Events], *, seed: int = 0
 ) -> Scores:
-    """Score predictions against what is annotated.
+    """Score predictions against what is annotated; a person with two names is one subject.
 
     Parameters
     ----------
@@ -141,7 +142,7 @@ def score_predictions(
     """
     by_subject: dict[str, list[SubjectScore]] = {}
     for one in predictions:
-        by_subject.setdefault(one.subject, []).append(_score_one(one, truth[one.name]))
+        by_subject.setdefault(person(one.subject), []).append(_score_one(one, truth[one.name]))
     subjects = {name: _together(parts) for name, parts in sorted(by_subject.items())}
     events = {name: one.events for name, one in subjects.items()}
     intervals = {name: _interval(subjects, of, seed) for name, of in POOLED.items()}

@@ -110,7 +110,7 @@ def answer_for(evaluation: Evaluation, recordings: Sequence[Recording], out: Pat
     from ranvier.report import headline, write_report
 
     certified, latency = certify_held_out(evaluation, recordings)
-    scores = evaluation.scores()
+    scores = evaluation.scores
     content = {**evaluation.as_dict(), "certified": str(certified), "latency": latency}
     write_json(out / "scores.json", content)
     report = write_report(evaluation, out / "report.html", certified=certified, latency=latency)
@@ -126,7 +126,7 @@ COLUMNS = (
 
 def table(evaluation: Evaluation) -> list[str]:
     """Return the scores as lines of text: a row for each subject, then all, then the baseline."""
-    scores, plain = evaluation.scores(), evaluation.baseline_scores()
+    scores, plain = evaluation.scores, evaluation.baseline_scores
     rows = [row(", ".join(one.subjects), one) for one in scores.subjects]
     rows += [row("all", scores.pooled), row("baseline, all", plain.pooled)]
     widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]

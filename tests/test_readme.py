@@ -1,0 +1,64 @@
+"""The README is run as it stands."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import make_recording
+
+import ranvier as rv
+
+ROOT = Path(__file__).parents[1]
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+SHELL = [
+    line.partition("#")[0].strip()
+    for kind, block in BLOCKS
+    if kind == "sh"
+    for line in block.splitlines()
+    if line.strip()
+]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("reader")
+    recordings = [make_recording(f"0{n}", seconds=120) for n in (1, 2, 3)]
+    rv.write_bids(folder / "my_bids_folder", recordings)
+    new = make_recording("09", seconds=60)
+    rv.write_edf(folder / "new_patient.edf", new.read(), new.layout)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", [block for kind, block in BLOCKS if kind == "python"])
+def test_python_blocks_run(code, place):
+    done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (place / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_commands_run_in_their_order(place):
+    for line in SHELL:
+        if line.startswith("ranvier "):
+            words = [sys.executable, "-m", "ranvier", *line.split()[1:]]
+            done = subprocess.run(words, cwd=place, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("line", [line for line in SHELL if line.startswith("make ")])
+def test_make_knows_its_targets(line):
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    done = subprocess.run([*line.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert {"make demo": "ranvier demo", "make test": "pytest"}[line] in done.stdout
+
+
+def test_linked_pages_exist():
+    text = (ROOT / "README.md").read_text()
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / target).exists(), target
