@@ -55,7 +55,7 @@ def evaluation(*pairs, baseline=None, notes=None) -> Evaluation:
 
 
 def headline_of(*pairs) -> str:
-    return headline(evaluation(*pairs).scores())
+    return headline(evaluation(*pairs).scores)
 
 
 def page_of(made: Evaluation, folder: Path, **options) -> str:
@@ -74,7 +74,7 @@ def usual() -> Evaluation:
 
 
 def test_the_headline_says_what_was_found_at_which_price_and_how_fast(usual):
-    said = headline(usual.scores())
+    said = headline(usual.scores)
     assert said == (
         "Found 1 of 2 seizures in 2 new patients, 12 false alarms a day, the alarm within 6 s."
     )

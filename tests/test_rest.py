@@ -23,7 +23,8 @@ def authors():
 
 
 def rest_like(authors, **options):
-    network = REST(TEN_TWENTY, adjacency=authors["adjacency"], normalise="none", **options)
+    published = {"normalise": "none", "bound": float("inf")}
+    network = REST(TEN_TWENTY, adjacency=authors["adjacency"], **published, **options)
     weights = {k[8:]: v for k, v in authors.items() if k.startswith("weights/")}
     network.load_state_dict(from_authors(weights))
     return network.eval()
@@ -86,6 +87,14 @@ def test_the_graph_links_every_node_to_others_but_not_to_itself(channels):
 def test_a_graph_of_another_size_is_refused():
     with pytest.raises(ValueError, match="Invalid adjacency: shape"):
         REST(TEN_TWENTY, adjacency=np.eye(3))
+
+
+def test_a_state_that_would_diverge_is_held_at_its_bound():
+    torch.manual_seed(0)
+    network = REST(TEN_TWENTY, normalise="none", update="always", bound=5.0)
+    with torch.inference_mode():
+        _, state = network.step(torch.randn(1, 100, 19, 100), network.initial_state(1))
+    assert state.memory.square().mean(dim=-1).sqrt().max() <= 5.0 + 1e-4
 
 
 def test_normalised_state_stays_finite_over_a_day():

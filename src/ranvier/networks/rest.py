@@ -10,8 +10,8 @@ graph convolutions. What differs from the published code:
   published code stays random and answers differently each time.
 - The graph is normalised by in-degree (``normalise``): as published the state grows without bound
   when it is carried.
-- A carried state that grows beyond a bound is scaled back to it (``bound``): normalising the graph
-  does not bound the residual updates, and a network trained on minutes can diverge in an hour.
+- A state that grows beyond a bound is scaled back to it (``bound``): normalising the graph does not
+  bound the residual updates, and a network trained on minutes can diverge in an hour.
 - The state may be carried through a whole recording (``memory``); published is a clip of seconds.
 - The logit of each electrode is kept: a map of where the network speaks from.
 """
@@ -97,7 +97,8 @@ class REST(nn.Module):
     clip
         Steps of a clip.
     bound
-        Largest root mean square of a node's carried state; a larger state is scaled down to it.
+        Largest root mean square of a node's state after a step; a larger state is scaled down to
+        it. Infinite in the published form.
     warm_up
         Steps before the first valid output of a carried state, at the start and after a gap.
     fire_rate
@@ -209,7 +210,7 @@ class REST(nn.Module):
         for now, is_valid in zip(projected.unbind(1), valid.unbind(1), strict=True):
             masks = self._masks(memory, state.seed, drawn, generator)
             memory = self.advance(now, memory, masks, started=age > 0)
-            memory = memory * (self.bound / _root_mean_square(memory)).clamp(max=1.0)
+            memory = self._within_bound(memory)
             age, drawn = (age + 1) * is_valid, drawn + 1
             memory = memory * is_valid[:, None, None]
             states.append(memory)
@@ -241,6 +242,7 @@ class REST(nn.Module):
             masks = self._masks(memory, seed, drawn.flatten() * self.clip + i, generator)
             started = torch.full_like(seed, i, dtype=torch.bool)
             memory = self.advance(clips[..., i], memory, masks, started=started)
+            memory = self._within_bound(memory)
         answering = valid.unfold(1, self.clip, 1).all(dim=-1)
         return memory.view(len(valid), outputs, *memory.shape[1:]), answering, after
 
@@ -266,6 +268,10 @@ class REST(nn.Module):
             hidden = torch.relu(self.first(memory, self.incoming))
             memory = memory + mask * self.second(hidden, self.incoming)
         return memory
+
+    def _within_bound(self, memory: Tensor) -> Tensor:
+        size = (memory.square().mean(dim=-1, keepdim=True) + 1e-12).sqrt()
+        return memory * (self.bound / size).clamp(max=1.0)
 
     def _masks(
         self, memory: Tensor, seed: Tensor, drawn: Tensor, generator: torch.Generator | None
@@ -294,10 +300,6 @@ class REST(nn.Module):
         most = max(map(len, rows))
         padded = [[*row, *[torch.zeros_like(memory[0])] * (most - len(row))] for row in rows]
         return [torch.stack(masks) for masks in zip(*padded, strict=True)]
-
-
-def _root_mean_square(state: Tensor) -> Tensor:
-    return (state.square().mean(dim=-1, keepdim=True) + 1e-12).sqrt()
 
 
 def _incoming(graph: npt.NDArray[np.floating], normalise: str) -> Tensor:
