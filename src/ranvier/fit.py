@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ class Fitted:
     Parameters
     ----------
     weights
-        Of the best pass, by name.
+        Of the best pass, by name, calibrated on the validation recordings.
     history
         Loss and validation score of each pass.
     positive_weight
@@ -92,6 +93,7 @@ def fit(
     )
     model, optimiser = fabric.setup(network, adam)
     positive_weight = balance(train)
+    one_pass = partial(_one_pass, fabric, model, optimiser, settings, positive_weight)
     checkpoint = folder / "checkpoint.safetensors"
     run = run_key(network, train, validation, settings, seed)
     weights = Weights(network, copy_of(network), optimiser)
@@ -101,15 +103,7 @@ def fit(
         generator = torch.Generator().manual_seed(seed * 100_003 + number)
         chosen = batches(train, settings, seed=[seed, number])
         with _explaining_lack_of_memory(settings):
-            loss = _one_pass(
-                fabric,
-                model,
-                optimiser,
-                chosen,
-                positive_weight=positive_weight,
-                generator=generator,
-                settings=settings,
-            )
+            loss = one_pass(chosen, generator)
             score = validate(network, validation, settings.eval_batch)
         state.passes = number
         state.history.append({"loss": loss, "score": score})
@@ -121,19 +115,20 @@ def fit(
             save_checkpoint(checkpoint, run, state, weights)
         if progress:
             progress(state)
-    best = {name: weight.cpu().numpy() for name, weight in weights.best.items()}
+    network.load_state_dict(weights.best)
+    network.rescale(*calibration(*pooled_logits(network, validation, settings.eval_batch)))
+    best = {name: weight.cpu().numpy() for name, weight in copy_of(network).items()}
     return Fitted(best, state.history, positive_weight)
 
 
-def _one_pass(
+def _one_pass(  # noqa: PLR0917
     fabric: Fabric,
     model: Any,
     optimiser: Any,
-    chosen: Iterable[tuple[Array, Array]],
-    *,
-    positive_weight: float,
-    generator: torch.Generator,
     settings: Training,
+    positive_weight: float,
+    chosen: Iterable[tuple[Array, Array]],
+    generator: torch.Generator,
 ) -> float:
     import torch
 
@@ -220,10 +215,19 @@ def loss_of(logits: Tensor, labels: Tensor, positive_weight: float, kind: str) -
     return (losses * weight).sum() / weight.sum()
 
 
-def validate(network: Any, recordings: Sequence[Prepared], batch: int) -> float:
-    """Return the area under the ROC over all recordings; minus the loss if that has no meaning."""
+def pooled_logits(network: Any, recordings: Sequence[Prepared], batch: int) -> tuple[Array, Array]:
+    """Return the logits of all valid outputs, and their labels.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode.
+    recordings
+        Decoded from their first step to the last.
+    batch
+        How many side by side.
+    """
     import torch
-    from sklearn.metrics import roc_auc_score
 
     scores, labels = [], []
     ordered = sorted(recordings, key=len)
@@ -238,10 +242,40 @@ def validate(network: Any, recordings: Sequence[Prepared], batch: int) -> float:
         valid = ~np.isnan(pooled) & ~np.isnan(truth)
         scores.append(pooled[valid])
         labels.append(truth[valid])
-    score, label = np.concatenate(scores), np.concatenate(labels)
+    return np.concatenate(scores).astype(np.float64), np.concatenate(labels)
+
+
+def validate(network: Any, recordings: Sequence[Prepared], batch: int) -> float:
+    """Return the area under the ROC over all recordings; minus the loss if that has no meaning."""
+    from sklearn.metrics import roc_auc_score
+
+    score, label = pooled_logits(network, recordings, batch)
     if len(np.unique(label)) == 2:
         return float(roc_auc_score(label, score))
     return -float(np.mean(np.logaddexp(0, score))) if len(score) else 0.0
+
+
+def calibration(logits: Array, labels: Array) -> tuple[float, float]:
+    """Return the scale and offset that make probabilities mean what they say (Platt scaling).
+
+    Parameters
+    ----------
+    logits, labels
+        Of outputs that the network was not trained on.
+
+    Returns
+    -------
+    scale, offset
+        (1, 0) where there is nothing to learn, or the logits point the wrong way.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    if len(np.unique(labels)) < 2 or not logits.std():
+        return 1.0, 0.0
+    spread = float(logits.std())
+    fitted = LogisticRegression(C=1.0).fit(logits[:, None] / spread, labels)
+    scale = float(fitted.coef_[0, 0]) / spread
+    return (scale, float(fitted.intercept_[0])) if scale > 0 else (1.0, 0.0)
 
 
 def _detach(state: Any) -> Any:

@@ -235,6 +235,7 @@ def certify_choice(fold: Fold, fitted: Fitted) -> Certificate:
         "weights": "train",
         f"class weight ({fitted.positive_weight:.1f})": "train",
         "best pass": "validation",
+        "calibration": "validation",
         "alarm threshold": "validation",
     }
     return Certificate(fold, chosen, SCORER)

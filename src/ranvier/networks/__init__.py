@@ -33,6 +33,10 @@ class Network(Protocol):
         """Return the logits of the new outputs, (batch, step, site, class), and the state."""
         ...
 
+    def rescale(self, scale: float, offset: float) -> None:
+        """Make every logit ``scale * logit + offset``, so that probabilities are calibrated."""
+        ...
+
 
 NETWORKS = {"rest": "ranvier.networks.rest:REST"}
 

@@ -246,6 +246,12 @@ class REST(nn.Module):
         answering = valid.unfold(1, self.clip, 1).all(dim=-1)
         return memory.view(len(valid), outputs, *memory.shape[1:]), answering, after
 
+    def rescale(self, scale: float, offset: float) -> None:
+        """Make every logit ``scale * logit + offset``, by changing the weights of the readout."""
+        with torch.no_grad():
+            self.readout.weight *= scale
+            self.readout.bias.mul_(scale).add_(offset)
+
     def advance(
         self, projected: Tensor, memory: Tensor, masks: Sequence[Tensor | float], started: Tensor
     ) -> Tensor:
