@@ -50,8 +50,8 @@ class Training:
     patience: int = 12
     learning_rate: float = 1e-3
     loss: Literal["cross_entropy", "squared_error"] = "cross_entropy"
-    stretch: int = 120
-    segment: int = 30
+    stretch: int = 300
+    segment: int = 60
     batch: int = 16
     background: float = 3.0
     weight_decay: float = 0.1
