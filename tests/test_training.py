@@ -1,6 +1,7 @@
 """Fitting: balance, stretches, carried states, and runs that were stopped."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -125,6 +126,41 @@ def test_a_killed_run_ends_with_the_same_weights_as_one_that_was_not(tmp_path, b
     one, two = (rv.load(tmp_path / name / "decoder.ranvier") for name in ("whole", "killed"))
     assert weights_hash(one.weights) == weights_hash(two.weights)
     assert one.rule == two.rule
+
+
+def test_scaling_is_fitted_to_the_training_part_alone(recordings):
+    stages = [*rv.Recipe().stages[:-1], {"stage": "standardise"}]
+    decoder = rv.train("seizure", recordings[:6], training=QUICK, stages=stages)
+    louder = [
+        replace(one, reader=lambda a, b, one=one: one.reader(a, b) * 9)
+        if one.subject in decoder.provenance["certificate"]["fold"]["validation"]
+        else one
+        for one in recordings[:6]
+    ]
+    other = rv.train("seizure", louder, training=QUICK, stages=stages)
+    assert decoder.stages[-1]["mean"] == other.stages[-1]["mean"]
+    assert np.shape(decoder.stages[-1]["mean"]) == (18, 100)
+
+
+def test_scaling_by_training_statistics_cannot_stand_before_memory(recordings):
+    stages = [*rv.Recipe().stages[:2], {"stage": "standardise"}, *rv.Recipe().stages[2:]]
+    with pytest.raises(ValueError, match="standardise must stand after the last stage with memory"):
+        rv.train("seizure", recordings[:6], training=QUICK, stages=stages)
+
+
+@pytest.mark.parametrize("limit", [100_000, 500_000])
+def test_a_full_disk_is_one_sentence_and_nothing_is_half_written(tmp_path, bids, limit):
+    done = subprocess.run(
+        train_command(bids, tmp_path),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip().count("\n") == 0
+    assert "Cannot write" in done.stderr
+    assert not list(tmp_path.rglob("*.ranvier")) + list(tmp_path.rglob("*tmp*"))
 
 
 def test_a_checkpoint_of_other_settings_is_not_used(tmp_path, recordings):

@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
@@ -91,10 +92,20 @@ def _run(function: Callable[..., Any], command: str, words: Sequence[str]) -> in
     as_json, verbose, quiet = (options.pop(name) for name in ("json", "verbose", "quiet"))
     _log_to_stderr(logging.INFO if verbose else logging.WARNING)
     quiet_progress(quiet=quiet or not sys.stderr.isatty())
-    answer = function(**options)
+    answer = function(**_gather_recipe(function, options))
     if isinstance(answer, Answer):
         return _print_answer(answer, as_json=as_json)
     return _print_lines(answer)
+
+
+def _gather_recipe(function: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
+    """Make the recipe of a command that takes one out of its fields, which are options."""
+    if "recipe" not in inspect.signature(function).parameters:
+        return options
+    from ranvier.fitting import Recipe
+
+    recipe = Recipe(**{one.name: options.pop(one.name) for one in fields(Recipe)})
+    return {**options, "recipe": recipe}
 
 
 def _log_to_stderr(level: int) -> None:
@@ -123,8 +134,12 @@ def _parser(function: Callable[..., Any], command: str) -> Any:
     for one in positional:
         number = "+" if str(one.annotation).startswith("list") else None
         parser.add_argument(one.name, help=described.get(one.name), nargs=number)
-    skip: set[str | int] = {one.name for one in positional}
+    skip: set[str | int] = {"recipe", *(one.name for one in positional)}
     parser.add_function_arguments(function, skip=skip, as_group=False)
+    if "recipe" in described:
+        from ranvier.fitting import Recipe
+
+        parser.add_class_arguments(Recipe)
     return parser
 
 

@@ -40,7 +40,7 @@ def copy_of(network: nn.Module) -> dict[str, Tensor]:
 
 def save_checkpoint(path: Path, run: str, progress: Progress, weights: Weights) -> None:
     """Write all that is needed to go on; a stop in the middle leaves the last one whole."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {f"now.{name}": tensor for name, tensor in copy_of(weights.network).items()}
     tensors |= {f"best.{name}": tensor for name, tensor in weights.best.items()}
@@ -49,8 +49,14 @@ def save_checkpoint(path: Path, run: str, progress: Progress, weights: Weights) 
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    save_file(plain, temporary, metadata={"run": run, "progress": json.dumps(vars(progress))})
-    temporary.replace(path)
+    about = {"run": run, "progress": json.dumps(vars(progress))}
+    try:
+        temporary.write_bytes(save(plain, metadata=about))
+        temporary.replace(path)
+    except OSError as error:
+        raise ValueError(f"Cannot write {path}, the disk may be full ({error})") from None
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path, run: str, weights: Weights) -> Progress:

@@ -29,6 +29,9 @@ from ranvier.streaming import Pipeline
 FORMAT = 1
 """Version of the decoder file that this version of Ranvier writes and reads."""
 
+LARGEST = 2**30
+"""Bytes that a decoder file may unpack to."""
+
 GOLDEN_LAYOUT = Layout(TEN_TWENTY, 256.0)
 
 
@@ -121,6 +124,7 @@ class Decoder:
 
     def predict_prepared(self, prepared: Prepared) -> Prediction:
         """Decode a recording whose features were prepared by the same stages."""
+        prepared = prepared.with_stages(self.stages)
         nodes = prepared.rest.output
         chain = self._with_alarm(Pipeline(nodes, [NetworkStage(nodes, self._module)]))
         alarm = replace(chain.alarm, first=prepared.first + (chain.alarm.first - prepared.hop))
@@ -221,6 +225,8 @@ def load(path: str | os.PathLike[str], *, check: bool = False) -> Decoder:
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as file:
+            if sum(one.file_size for one in file.infolist()) > LARGEST:
+                raise ValueError(f"unpacked it has more than {LARGEST} bytes")
             parts = {name: file.read(name) for name in file.namelist()}
         about = json.loads(parts["decoder.json"])
         decoder = _from_parts(about, parts)

@@ -237,7 +237,7 @@ def run_fold(
         predictions = [decoder.predict_prepared(one) for one in tested]
         baseline = _fit_baseline(prepared, fold, recipe.rule)
         plain = [baseline.predict(one) for one in tested]
-    certificate = certify_choice(fold, fitted)
+    certificate = certify_choice(fold, fitted, recipe.stages)
     decoder.save(place / "decoder.ranvier")
     predictions_to(place / "predictions.npz", predictions)
     predictions_to(place / "baseline.npz", plain)

@@ -18,6 +18,7 @@ import numpy as np
 from ranvier.decisions import AlarmRule
 from ranvier.decoder import Decoder
 from ranvier.decoding import Prediction
+from ranvier.features import Standardise
 from ranvier.fit import Fitted, fit
 from ranvier.networks import make_network
 from ranvier.recording import Events, Recording
@@ -47,9 +48,11 @@ class Recipe:
     Parameters
     ----------
     task
-        ``"seizure"``.
-    network, network_settings
-        Name and keywords of the network.
+        What is decoded: ``"seizure"``.
+    network
+        Name of the network: ``"rest"``.
+    network_settings
+        Keywords of the network.
     stages
         Settings of the stages before the network, as for ``stages.build``.
     training
@@ -181,6 +184,29 @@ def select(prepared: Sequence[Prepared], subjects: Sequence[str]) -> list[Prepar
     return [one for one in prepared if one.subject in subjects]
 
 
+def fit_stages(stages: Stages, train: Sequence[Prepared]) -> Stages:
+    """Fit the stages that scale by training statistics and have none yet.
+
+    Raises
+    ------
+    ValueError
+        If such a stage stands before one with memory.
+    """
+    fitted = [dict(stage) for stage in stages]
+    memoryless = len(train[0].rest.stages)
+    for place, stage in enumerate(fitted):
+        if stage["stage"] != "standardise" or "mean" in stage:
+            continue
+        if place < len(fitted) - memoryless:
+            raise ValueError(
+                "Invalid stages: standardise must stand after the last stage with memory, or have "
+                "a mean and a deviation"
+            )
+        before = [one.with_stages(fitted).features_before(place - len(fitted)) for one in train]
+        stage.update(Standardise.fit(chunk[None] for chunk in before))
+    return fitted
+
+
 def fit_decoder(
     prepared: Sequence[Prepared],
     fold: Fold,
@@ -191,9 +217,9 @@ def fit_decoder(
     """Fit the network to the training part and choose the threshold on the validation part."""
     import torch
 
-    parts = {
-        part: [one for one in prepared if one.subject in getattr(fold, part)] for part in PARTS
-    }
+    stages = fit_stages(recipe.stages, select(prepared, fold.train))
+    fitting = [one.with_stages(stages) for one in prepared]
+    parts = {part: select(fitting, getattr(fold, part)) for part in PARTS}
     channels = prepared[0].rest.output.channels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -213,10 +239,10 @@ def fit_decoder(
         device=recipe.device,
         progress=tell,
     )
-    certificate = certify_choice(fold, fitted)
+    certificate = certify_choice(fold, fitted, stages)
     decoder = Decoder(
         recipe.task,
-        tuple(recipe.stages),
+        tuple(stages),
         recipe.network,
         recipe.network_settings,
         fitted.weights,
@@ -229,9 +255,11 @@ def fit_decoder(
     return replace(decoder, rule=replace(recipe.rule, threshold=threshold)), fitted
 
 
-def certify_choice(fold: Fold, fitted: Fitted) -> Certificate:
+def certify_choice(fold: Fold, fitted: Fitted, stages: Stages) -> Certificate:
     """Say what was chosen on which part."""
+    scaled = any(stage["stage"] == "standardise" for stage in stages)
     chosen = {
+        **({"scaling of features": "train"} if scaled else {}),
         "weights": "train",
         f"class weight ({fitted.positive_weight:.1f})": "train",
         "best pass": "validation",

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,16 @@ class Prepared:
         chunk = np.asarray(self.stored[start:stop])[None]
         features: Array = self.rest.step(chunk, self.rest.initial_state(1))[0][0]
         return features
+
+    def features_before(self, stage: int) -> Array:
+        """Return what comes into one of the last stages, counted from the end (-1, -2, ...)."""
+        stages = self.rest.stages[: len(self.rest.stages) + stage]
+        return replace(self, rest=Pipeline(self.rest.layout, stages)).features()
+
+    def with_stages(self, stages: Stages) -> Prepared:
+        """Return the same recording with other settings of its memoryless stages."""
+        last = stages[len(stages) - len(self.rest.stages) :]
+        return replace(self, rest=build(last, self.rest.layout))
 
     @property
     def times(self) -> Array:
@@ -157,6 +167,8 @@ def _write(path: Path, pipeline: Pipeline, recording: Recording) -> None:
     try:
         np.save(temporary, np.concatenate(parts), allow_pickle=False)
         temporary.replace(path)
+    except OSError as error:
+        raise ValueError(f"Cannot write {path}, the disk may be full ({error})") from None
     finally:
         temporary.unlink(missing_ok=True)
 

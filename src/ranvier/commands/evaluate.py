@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ranvier.commands import Answer, check_folder, showing_progress, use_threads
-from ranvier.decisions import AlarmRule
-from ranvier.training import Training
+from ranvier.fitting import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,16 +25,9 @@ def evaluate(
     *,
     data: str,
     out: str,
-    task: str = "seizure",
-    network: str = "rest",
-    network_settings: dict[str, Any] | None = None,
-    stages: list[dict[str, Any]] | None = None,
-    training: Training = Training(),  # noqa: B008
-    rule: AlarmRule = AlarmRule(),  # noqa: B008
+    recipe: Recipe,
     folds: int = 0,
     fold: int | None = None,
-    seed: int = 0,
-    device: str = "cpu",
     threads: int = 1,
     workers: int = 1,
 ) -> Answer:
@@ -48,51 +40,26 @@ def evaluate(
     out
         Folder for the report, the scores and one folder for each fold; folds that are done are
         not run again.
-    task
-        What is decoded: seizure.
-    network
-        Name of the network: rest.
-    network_settings
-        Keywords of the network.
-    stages
-        Settings of the stages before the network.
-    training
-        How the network is fitted.
-    rule
-        When a probability becomes an alarm.
+    recipe
+        What is trained, and how.
     folds
         How many; 0 leaves one subject out at a time.
     fold
         Run this fold alone, counted from 0.
-    seed
-        Of everything that is drawn.
-    device
-        cpu, cuda or auto.
     threads
         For computing, in each worker.
     workers
         Folds that are run side by side.
     """
     from ranvier.evaluation import evaluate as run
-    from ranvier.fitting import recipe_from
     from ranvier.formats import read
 
-    recipe = recipe_from(
-        task,
-        network=network,
-        network_settings=network_settings,
-        stages=stages,
-        training=training,
-        rule=rule,
-        seed=seed,
-        device=device,
-    )
     check_folder(out)
     use_threads(threads)
     recordings = read(data)
     with showing_progress() as progress:
         evaluation = run(
-            task,
+            recipe.task,
             recordings,
             recipe=recipe,
             out=out,
