@@ -203,7 +203,7 @@ def event_f1(predictions: Sequence[Prediction], truth: Mapping[str, Events]) -> 
 
 def score_tables(
     tables: Mapping[str, tuple[str, Events, Events | None]], *, resolution: Resolution = "exact"
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """Score detections without probabilities.
 
     Parameters
@@ -219,7 +219,7 @@ def score_tables(
     scores
         Pooled, averaged over subjects and for each subject, in plain types.
     notes
-        Which tables were missing or of another length.
+        Name of each table that was missing or of another length, and what about it.
     """
     events: dict[str, EventScore] = {}
     samples: dict[str, EventScore] = {}
@@ -227,7 +227,7 @@ def score_tables(
     for name, (subject, reference, hypothesis) in tables.items():
         problem = _why_not_scored(reference, hypothesis)
         if problem:
-            notes.append(f"{name}: {problem}, counted as no detections")
+            notes.append((name, f"{problem}, counted as no detections"))
         detected = Events((), reference.duration) if problem else hypothesis
         one = score(reference, detected or Events((), reference.duration), resolution=resolution)
         events[subject] = events.get(subject, EventScore()) + one.events

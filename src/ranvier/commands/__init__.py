@@ -6,7 +6,7 @@ options and its help: keyword-only parameters are options, the others positional
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +34,17 @@ class Answer:
     content: Any
     notes: list[str] = field(default_factory=list)
     failed: bool = False
+
+
+def grouped(notes: Iterable[tuple[str, str]]) -> list[str]:
+    """Say each note once, with the recording it is about, or of how many it is true."""
+    names: dict[str, list[str]] = {}
+    for name, note in notes:
+        names.setdefault(note, []).append(name)
+    return [
+        f"{about[0]}: {note}" if len(about) == 1 else f"{len(about)} recordings: {note}"
+        for note, about in names.items()
+    ]
 
 
 def quiet_progress(*, quiet: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ranvier.commands import Answer, check_folder, showing_progress, use_threads
+from ranvier.commands import Answer, check_folder, grouped, showing_progress, use_threads
 
 if TYPE_CHECKING:
     from ranvier.decoding import Prediction
@@ -37,7 +37,8 @@ def decode(decoder: str, paths: list[str], *, out: str, threads: int = 1) -> Ans
     files = [file for path in paths for file in find_files(path)]
     check_folder(out)
     answers: list[dict[str, Any]] = []
-    notes, failures = [], 0
+    notes: list[tuple[str, str]] = []
+    refused = []
     with showing_progress() as progress:
         for done, file in enumerate(files, start=1):
             try:
@@ -45,16 +46,16 @@ def decode(decoder: str, paths: list[str], *, out: str, threads: int = 1) -> Ans
                 prediction = loaded.predict(recording)
                 table = write_events(place(recording, Path(out)), prediction.events)
             except ValueError as error:
-                notes.append(f"not decoded: {error}")
-                failures += 1
+                refused.append(f"not decoded: {error}")
                 continue
-            notes += [f"{prediction.name}: {note}" for note in prediction.notes]
+            notes += [(prediction.name, note) for note in prediction.notes]
             answers.append(describe(prediction, file, table))
             progress("decoding", done, len(files))
-    if failures == len(files):
-        raise ValueError("; ".join(notes))
+    if not answers:
+        raise ValueError("; ".join(refused))
     text = "\n".join(one_line(answer) for answer in answers)
-    return Answer(text, {"recordings": answers, "notes": notes}, notes, failed=failures > 0)
+    said = [*grouped(notes), *refused]
+    return Answer(text, {"recordings": answers, "notes": said}, said, failed=bool(refused))
 
 
 def place(recording: Recording, out: Path) -> Path:

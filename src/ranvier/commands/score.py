@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from ranvier.commands import Answer
+from ranvier.commands import Answer, grouped
 
 
 def score(
@@ -42,7 +42,7 @@ def score(
         f"sensitivity {shown(events['sensitivity'])}, precision {shown(events['precision'])}, "
         f"F1 {shown(events['f1'])}, {false_alarms(events)}"
     )
-    return Answer(text, scored, notes)
+    return Answer(text, scored, grouped(notes))
 
 
 def shown(value: float | None) -> str:

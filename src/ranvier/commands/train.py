@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ranvier.commands import Answer, check_folder, showing_progress, use_threads
+from ranvier.commands import Answer, check_folder, grouped, showing_progress, use_threads
 from ranvier.fitting import Recipe
 
 
@@ -35,7 +35,7 @@ def train(
     with showing_progress() as progress:
         decoder = fit(recipe.task, recordings, recipe=recipe, out=out, progress=progress)
     path = decoder.save(Path(out) / f"{name}.ranvier")
-    notes = [f"{one.name}: {note}" for one in recordings for note in one.notes]
+    notes = grouped((one.name, note) for one in recordings for note in one.notes)
     text = (
         f"{path}: trained on {len(recordings)} recordings, threshold {decoder.rule.threshold:.3f}"
     )
