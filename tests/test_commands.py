@@ -5,8 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import make_recording
+from timescoring.annotations import Annotation
+from timescoring.scoring import EventScoring
 
 import ranvier as rv
 from ranvier.__main__ import COMMANDS, main
@@ -147,12 +150,34 @@ def test_score_takes_two_files(tmp_path):
     assert "1 of 1 found, 1 false alarms" in succeed(*words)
 
 
+def test_score_agrees_with_timescoring_on_random_tables(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / "a_events.tsv", tmp_path / "b_events.tsv"]
+    for _ in range(200):
+        hours = int(rng.integers(600, 7200))
+        intervals = [random_intervals(rng, hours), random_intervals(rng, hours)]
+        for path, found in zip(paths, intervals, strict=True):
+            rv.write_events(path, rv.Events.from_intervals(found, hours))
+        assert main(["score", *map(str, paths), "--task", "seizure", "--json"]) == 0
+        ours = json.loads(capsys.readouterr().out)["pooled"]["events"]
+        oracle = EventScoring(*(Annotation(found, 10, hours * 10) for found in intervals))
+        assert ours["true_positives"] == oracle.tp
+        assert ours["false_positives"] == oracle.fp
+        assert ours["references"] == oracle.refTrue
+
+
+def random_intervals(rng: np.random.Generator, duration: int) -> list[tuple[float, float]]:
+    edges = np.sort(rng.choice(duration, 2 * int(rng.integers(0, 8)), replace=False))
+    return [(float(a), float(b)) for a, b in edges.reshape(-1, 2)]
+
+
 @pytest.mark.slow
 def test_demo_goes_the_whole_way(tmp_path):
     words = ["--out", tmp_path, "--subjects", 4, "--minutes", 8, "--folds", 2, "--passes", 2]
     text = succeed("demo", *words)
     assert "file and live agree" in text
     assert (tmp_path / "report.html").stat().st_size > 10_000
+    assert len(list((tmp_path / "decoded").rglob("*_events.tsv"))) == 1
 
 
 @pytest.mark.real

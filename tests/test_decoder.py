@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from conftest import LABELS, make_recording
 import ranvier as rv
 from ranvier.channels import DOUBLE_BANANA
 from ranvier.decoder import load
+from ranvier.scoring import score_predictions
 
 
 def rewrite(source, target, **changed):
@@ -99,6 +101,16 @@ def test_prepared_and_raw_recordings_get_the_same_answer(evaluation, recordings)
         raw = fold.decoder.predict(recording)
         np.testing.assert_allclose(raw.probability, prediction.probability, atol=1e-6)
         assert raw.events.items == prediction.events.items
+
+
+def test_a_carried_state_tells_seizures_apart_as_well_as_clips(decoder, recordings):
+    clips = replace(decoder, network_settings={"memory": "clip", "clip": 12})
+    areas = []
+    for one in (decoder, clips):
+        found = [one.predict(recording) for recording in recordings]
+        truth = {recording.name: recording.events for recording in recordings}
+        areas.append(score_predictions(found, truth).pooled.auroc)
+    assert areas[0] == pytest.approx(areas[1], abs=0.05)
 
 
 def test_the_same_signal_as_bipolar_channels_gives_the_same_events(decoder):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import tempfile
@@ -24,7 +23,7 @@ from ranvier.networks import make_network
 from ranvier.recording import Events, Recording
 from ranvier.scoring import event_f1
 from ranvier.splits import PARTS, Certificate, Fold, hold_out_validation
-from ranvier.store import Prepared, Stages, prepare
+from ranvier.store import Prepared, Stages, code_hash, prepare
 from ranvier.tasks.seizure import STAGES
 from ranvier.tasks.seizure_events import SCORER
 from ranvier.training import Training
@@ -307,11 +306,3 @@ def choose_threshold(
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that compute."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
-
-
-def code_hash() -> str:
-    """Return a fingerprint of Ranvier's own code."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

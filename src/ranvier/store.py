@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -173,10 +174,22 @@ def _write(path: Path, pipeline: Pipeline, recording: Recording) -> None:
         temporary.unlink(missing_ok=True)
 
 
+@cache
+def code_hash() -> str:
+    """Return a fingerprint of Ranvier's own code."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def _fingerprint(recording: Recording, stages: Stages) -> str:
-    """Name by settings, layout and a second of signal from each of sixteen places."""
-    rate = recording.layout.rate
-    described = [list(map(dict, stages)), recording.layout.channels, rate, recording.samples]
+    """Name by code, settings, layout and a second of signal from each of sixteen places.
+
+    Checkpoints and folds are named by these names, so other code never goes on from old results.
+    """
+    rate, channels = recording.layout.rate, recording.layout.channels
+    described = [code_hash(), list(map(dict, stages)), channels, rate, recording.samples]
     digest = hashlib.sha256(json.dumps(described, default=str).encode())
     for start in np.linspace(0, max(0, recording.samples - round(rate)), 16).astype(int):
         block = recording.reader(int(start), min(int(start) + round(rate), recording.samples))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ranvier.commands import Answer, check_folder, showing_progress, use_threads
+from ranvier.commands.decode import decode
 from ranvier.commands.evaluate import answer_for
 from ranvier.training import Training
 
@@ -68,7 +69,12 @@ def demo(
             progress=progress,
         )
     answer = answer_for(evaluation, recordings, Path(out))
-    text = f"{answer.text}\nSimulated recordings, {time.monotonic() - began:.0f} s in all."
+    tested = evaluation.folds[0].predictions[0].name
+    (file,) = data.rglob(f"{tested}_eeg.edf")
+    decoder = str(Path(out) / "fold-0" / "decoder.ranvier")
+    decoded = decode(decoder, [str(file)], out=str(Path(out) / "decoded"))
+    took = f"Simulated recordings, {time.monotonic() - began:.0f} s in all."
+    text = f"{answer.text}\nDecoded {decoded.text}\n{took}"
     return Answer(text, answer.content, answer.notes, failed=answer.failed)
 
 
