@@ -65,7 +65,7 @@ def main() -> None:
             print(
                 f"{name:14} AUROC {auroc(truth[known], found[known]):.3f}, in the last quarter "
                 f"{auroc(truth[late], found[late]):.3f}, not valid {int((~known).sum())}, "
-                f"largest state {largest:.1f}"
+                f"largest value kept {largest:.1f}"
             )
 
 

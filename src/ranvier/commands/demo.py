@@ -8,7 +8,7 @@ from typing import Literal
 
 from ranvier.commands import Answer, check_folder, showing_progress, use_threads
 from ranvier.commands.decode import decode
-from ranvier.commands.evaluate import answer_for
+from ranvier.commands.evaluate import answer_for, telling
 from ranvier.training import Training
 
 
@@ -69,10 +69,10 @@ def demo(
             progress=progress,
         )
     answer = answer_for(evaluation, recordings, Path(out))
-    tested = evaluation.folds[0].predictions[0].name
-    (file,) = data.rglob(f"{tested}_eeg.edf")
-    decoder = str(Path(out) / "fold-0" / "decoder.ranvier")
-    decoded = decode(decoder, [str(file)], out=str(Path(out) / "decoded"))
+    fold, name = telling(evaluation)
+    (file,) = data.rglob(f"{name}_eeg.edf")
+    decoder = Path(out) / f"fold-{fold.certificate.fold.number}" / "decoder.ranvier"
+    decoded = decode(str(decoder), [str(file)], out=str(Path(out) / "decoded"))
     took = f"Simulated recordings, {time.monotonic() - began:.0f} s in all."
     text = f"{answer.text}\nDecoded {decoded.text}\n{took}"
     return Answer(text, answer.content, answer.notes, failed=answer.failed)

@@ -12,12 +12,12 @@ from ranvier.fitting import Recipe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ranvier.evaluation import Evaluation
+    from ranvier.evaluation import Evaluation, FoldResult
     from ranvier.live.runner import Certified
     from ranvier.recording import Recording
     from ranvier.scoring import SubjectScore
 
-LONGEST_CERTIFIED = 600.0
+LONGEST_CERTIFIED = 1800.0
 """Seconds of a held-out recording on which file and live are compared."""
 
 
@@ -121,6 +121,13 @@ def shown(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3f}"
 
 
+def telling(evaluation: Evaluation) -> tuple[FoldResult, str]:
+    """Return a fold and the name of a tested recording, one with detections if there is one."""
+    tested = [(fold, one) for fold in evaluation.folds for one in fold.predictions]
+    fold, prediction = max(tested, key=lambda pair: len(pair[1].events) > 0)
+    return fold, prediction.name
+
+
 def certify_held_out(
     evaluation: Evaluation, recordings: Sequence[Recording]
 ) -> tuple[Certified, dict[str, Any]]:
@@ -128,8 +135,7 @@ def certify_held_out(
     from ranvier.live.runner import certify, latencies, run
     from ranvier.live.sources import Replay
 
-    fold = evaluation.folds[0]
-    tested = {prediction.name for prediction in fold.predictions}
-    recording = next(one for one in recordings if one.name in tested).until(LONGEST_CERTIFIED)
+    fold, name = telling(evaluation)
+    recording = next(one for one in recordings if one.name == name).until(LONGEST_CERTIFIED)
     messages = list(run(fold.decoder, Replay(recording.until(60.0), speed=0)))
     return certify(fold.decoder, recording), latencies(messages)
