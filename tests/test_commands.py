@@ -138,6 +138,25 @@ def test_decode_keeps_the_name_of_a_plain_file(tmp_path, decoder_file):
     assert (tmp_path / "ward 3_events.tsv").exists()
 
 
+def test_decode_never_writes_over_annotations(tmp_path, recordings, decoder_file, capsys):
+    folder = rv.write_bids(tmp_path / "bids", recordings[:1])
+    (table,) = folder.rglob("*_events.tsv")
+    before = table.read_text()
+    assert main(["decode", str(decoder_file), str(folder), "--out", str(folder)]) == 1
+    assert "stands beside it already" in capsys.readouterr().err
+    assert table.read_text() == before
+
+
+def test_two_files_of_one_name_do_not_share_a_table(tmp_path, decoder_file, capsys):
+    recording = make_recording("08").until(20)
+    for ward in ("a", "b"):
+        (tmp_path / ward).mkdir()
+        rv.write_edf(tmp_path / ward / "night.edf", recording.read(), recording.layout)
+    words = ["decode", str(decoder_file), str(tmp_path), "--out", str(tmp_path / "out")]
+    assert main(words) == 1
+    assert "was written for another recording of this name" in capsys.readouterr().err
+
+
 def test_score_takes_two_files(tmp_path):
     reference = rv.Events.from_intervals([(100, 160)], 7200)
     hypothesis = rv.Events.from_intervals([(110, 150), (4000, 4020)], 7200)

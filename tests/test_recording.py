@@ -66,6 +66,13 @@ def test_a_label_needs_half_of_the_hop():
     assert events.labels_at(np.arange(1.0, 6), 1.0).tolist() == [0, 1, 1, 0, 0]
 
 
+def test_the_beginning_has_the_events_of_the_beginning():
+    events = Events.from_intervals([(1, 3), (4, 5)], 5)
+    recording = Recording.from_array(np.zeros((10, 1)), 2, ["Cz"], events=events).until(2)
+    assert recording.duration == recording.events.duration == 2
+    assert recording.events.intervals().tolist() == [[1, 2]]
+
+
 def test_an_mne_raw_is_a_recording():
     mne = pytest.importorskip("mne")
     info = mne.create_info(["Fp1", "F3"], 100.0, "eeg")

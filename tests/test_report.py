@@ -1,6 +1,7 @@
 """The report says what happened, hides nothing and fetches nothing."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -41,17 +42,17 @@ def predict(*found, subject="a", name="", duration=HOUR, sites=SITES, hop=2.0) -
     return blank.decided_by(AlarmRule())
 
 
-def evaluation(*pairs, baseline=None, notes=None) -> Evaluation:
+def evaluation(*pairs, baseline=None) -> Evaluation:
     """Make an evaluation of one fold from (prediction, seizures) pairs."""
     predictions = [prediction for prediction, _ in pairs]
     truth = {one.name: Events.from_intervals(seizures, one.duration) for one, seizures in pairs}
     fold = Fold(0, ("train",), ("chosen",), tuple({one.subject for one in predictions}))
     weights = {"weight": np.zeros((3, 4)), "bias": np.zeros(3)}
-    decoder = Decoder("seizure", (), "rest", {}, weights)
+    decoder = Decoder("seizure", (), (), "rest", {}, weights)
     certificate = Certificate(fold, {"weights": "train"}, "scorer")
     plain = baseline or predictions
     result = FoldResult(certificate, decoder, predictions, plain, truth, [])
-    return Evaluation(Recipe(), [result], notes or {}, {"python": "3"})
+    return Evaluation(Recipe(), [result], {"python": "3"})
 
 
 def headline_of(*pairs) -> str:
@@ -141,7 +142,7 @@ def test_a_failed_report_leaves_the_old_page(usual, tmp_path, monkeypatch):
 
 def test_hostile_names_are_escaped_everywhere(tmp_path):
     hostile = predict((600, 660), subject=HOSTILE, name=HOSTILE, sites=("<b>", "$x_", "Cz", "O2"))
-    made = evaluation((hostile, SEIZURE), notes={HOSTILE: [HOSTILE]})
+    made = evaluation((replace(hostile, notes=(HOSTILE,)), SEIZURE))
     certified = Certified(HOSTILE, 1, 1, 1, 0.0, same_validity=True, same_events=True)
     page = page_of(made, tmp_path, certified=certified, latency={HOSTILE: {HOSTILE: 1.0}})
     assert "<script" not in page
@@ -224,15 +225,15 @@ def test_the_page_says_whether_file_and_live_agree(usual, tmp_path):
 
 
 def test_many_folds_are_folded_away(usual, tmp_path):
-    many = Evaluation(usual.recipe, usual.folds * 4, usual.notes, usual.versions)
+    many = Evaluation(usual.recipe, usual.folds * 4, usual.versions)
     page = page_of(many, tmp_path)
     assert "<summary>Certificates of the 4 folds</summary>" in page
     assert "No person is in two parts." in page
 
 
-def test_the_notes_of_a_recording_stand_once(usual, tmp_path):
-    made = Evaluation(usual.recipe, usual.folds, {"a": ["mains removed"] * 2}, usual.versions)
-    assert page_of(made, tmp_path).count("mains removed") == 1
+def test_the_notes_of_a_recording_stand_once(tmp_path):
+    noted = replace(predict((600, 660)), notes=("mains removed",) * 2)
+    assert page_of(evaluation((noted, SEIZURE)), tmp_path).count("mains removed") == 1
 
 
 def test_an_evaluation_without_predictions_is_refused(tmp_path):

@@ -1,7 +1,10 @@
 """Nobody is on both sides of a split."""
 
+from dataclasses import replace
+
 import pytest
 
+import ranvier as rv
 from ranvier.splits import Certificate, Fold, folds_by_subject, hold_out_validation
 
 NAMES = [f"0{n}" for n in range(1, 9)]
@@ -36,6 +39,12 @@ def test_a_person_under_two_names_is_kept_together():
     names = ["chb01", "chb02", "chb03", "chb21"]
     (fold,) = [fold for fold in folds_by_subject(names) if "chb01" in fold.test]
     assert fold.test == ("chb01", "chb21")
+
+
+def test_the_same_signal_under_two_subjects_is_refused(recordings, tmp_path):
+    twin = replace(recordings[0], name="twin", subject="99")
+    with pytest.raises(ValueError, match="of '01' and twin of '99' hold the same signal"):
+        rv.evaluate("seizure", [*recordings, twin], out=tmp_path)
 
 
 @pytest.mark.parametrize(("names", "folds"), [(["a", "b"], 0), (NAMES, 9), (NAMES, 1)])

@@ -18,21 +18,22 @@ import numpy as np
 
 from ranvier.channels import TEN_TWENTY
 from ranvier.decisions import Alarm, AlarmRule
-from ranvier.decoding import Chain, Prediction, collect, decide
+from ranvier.decoding import Chain, Prediction, collect
 from ranvier.networks import make_network
 from ranvier.recording import Array, Events, Layout, Recording
 from ranvier.runtime import NetworkStage
 from ranvier.stages import build, coverages
 from ranvier.store import Prepared, first_output
-from ranvier.streaming import Pipeline
+from ranvier.streaming import Pipeline, check_layout
 
 FORMAT = 1
 """Version of the decoder file that this version of Ranvier writes and reads."""
 
+BLOCK = 3600
+"""Steps of a prepared recording that are read at once."""
+
 LARGEST = 2**30
 """Bytes that a decoder file may unpack to."""
-
-GOLDEN_LAYOUT = Layout(TEN_TWENTY, 256.0)
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Decoder:
         ``"seizure"``.
     stages
         Settings of the stages, as for ``stages.build``.
+    channels
+        Nodes of the network; the stages must give these.
     network, network_settings
         Name and keywords, as for ``networks.make_network``.
     weights
@@ -57,6 +60,7 @@ class Decoder:
 
     task: str
     stages: tuple[Mapping[str, Any], ...]
+    channels: tuple[str, ...]
     network: str
     network_settings: Mapping[str, Any]
     weights: Mapping[str, Array] = field(repr=False)
@@ -65,11 +69,10 @@ class Decoder:
 
     @cached_property
     def _module(self) -> Any:
-        """The network with its weights; its sites are those of the training layout."""
+        """The network with its weights."""
         import torch
 
-        channels = build(self.stages, GOLDEN_LAYOUT).output.channels
-        module = make_network(self.network, channels, self.network_settings)
+        module = make_network(self.network, self.channels, self.network_settings)
         weights = {name: torch.as_tensor(np.array(w)) for name, w in self.weights.items()}
         try:
             module.load_state_dict(weights)
@@ -87,6 +90,7 @@ class Decoder:
             If the layout cannot be decoded: no usable lead, or too low a rate.
         """
         before = build(self.stages, layout)
+        check_layout("the decoder", Layout(self.channels, before.output.rate), before.output)
         stages = [*before.stages, NetworkStage(before.output, self._module)]
         return self._with_alarm(Pipeline(layout, stages))
 
@@ -128,11 +132,13 @@ class Decoder:
         nodes = prepared.rest.output
         chain = self._with_alarm(Pipeline(nodes, [NetworkStage(nodes, self._module)]))
         alarm = replace(chain.alarm, first=prepared.first + (chain.alarm.first - prepared.hop))
-        features = prepared.features()[None]
-        logits, _ = chain.pipeline.step(features, chain.pipeline.initial_state(1))
-        output, _ = decide(logits, alarm, alarm.initial_state(1))
+        chain, outputs = replace(chain, alarm=alarm), []
+        state = chain.initial_state(1)
+        for first in range(0, max(1, len(prepared)), BLOCK):
+            output, state = chain.step(prepared.features(first, first + BLOCK)[None], state)
+            outputs.append(output)
         notes, sites = prepared.notes, nodes.channels
-        return collect([output], prepared, hop=chain.hop, notes=notes, sites=sites)
+        return collect(outputs, prepared, hop=chain.hop, notes=notes, sites=sites)
 
     def decode(self, recording: Recording | str | os.PathLike[str]) -> Events:
         """Return what is detected in a recording, or in a file.
@@ -176,6 +182,7 @@ class Decoder:
             "ranvier": version("ranvier"),
             "task": self.task,
             "stages": [dict(stage) for stage in self.stages],
+            "channels": list(self.channels),
             "network": self.network,
             "network_settings": dict(self.network_settings),
             "rule": asdict(self.rule),
@@ -195,14 +202,21 @@ def weights_hash(weights: Mapping[str, Array]) -> str:
 
 def _golden(decoder: Decoder) -> bytes:
     """Pack some seconds of noise and the answer to them."""
-    noise = np.random.default_rng(0).normal(0, 300, (8 * 256, len(TEN_TWENTY))).astype(np.int16)
+    shape = (8 * 256, len(_golden_layout(decoder).channels))
+    noise = np.random.default_rng(0).normal(0, 300, shape).astype(np.int16)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, signal=noise, logits=_answer(decoder, noise))
     return buffer.getvalue()
 
 
+def _golden_layout(decoder: Decoder) -> Layout:
+    """Referential leads where a montage is derived, else what the network was trained on."""
+    derived = any(stage["stage"] == "derive_montage" for stage in decoder.stages)
+    return Layout(TEN_TWENTY if derived else decoder.channels, 256.0)
+
+
 def _answer(decoder: Decoder, noise: Array) -> Array:
-    pipeline = decoder.bind(GOLDEN_LAYOUT).pipeline
+    pipeline = decoder.bind(_golden_layout(decoder)).pipeline
     signal = noise[None].astype(np.float32) / 10
     return pipeline.step(signal, pipeline.initial_state(1))[0]
 
@@ -265,6 +279,7 @@ def _from_parts(about: Mapping[str, Any], parts: Mapping[str, bytes]) -> Decoder
     return Decoder(
         about["task"],
         tuple(about["stages"]),
+        tuple(about["channels"]),
         about["network"],
         about["network_settings"],
         weights,

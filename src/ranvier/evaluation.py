@@ -74,16 +74,18 @@ class Evaluation:
         What was run.
     folds
         One result each.
-    notes
-        What was repaired or left out, by recording.
     versions
         Of the packages that computed it.
     """
 
     recipe: Recipe
     folds: Sequence[FoldResult]
-    notes: Mapping[str, Sequence[str]]
     versions: Mapping[str, str]
+
+    @property
+    def notes(self) -> dict[str, Sequence[str]]:
+        """What was repaired, missing or not valid, by tested recording."""
+        return {one.name: one.notes for one in self.predictions if one.notes}
 
     @property
     def truth(self) -> dict[str, Events]:
@@ -180,8 +182,7 @@ def evaluate(
             raise ValueError(f"Invalid fold: {only}, must be from 0 to {len(split) - 1}")
         chosen = split if only is None else [split[only]]
         results = _run_folds(prepared, chosen, recipe, folder, workers=workers, progress=progress)
-    notes = {one.name: one.notes for one in prepared if one.notes}
-    return Evaluation(recipe, results, notes, versions())
+    return Evaluation(recipe, results, versions())
 
 
 def _run_folds(

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ranvier")
 
+BLOCK = 3600
+"""Steps that are read at once when a whole recording is decoded."""
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -234,10 +237,13 @@ def pooled_logits(network: Any, recordings: Sequence[Prepared], batch: int) -> t
     device = next(network.parameters()).device
     for start in range(0, len(ordered), batch):
         group = ordered[start : start + batch]
-        features = torch.as_tensor(pad([one.features() for one in group]), device=device)
-        with torch.inference_mode():
-            logits, _ = network.step(features, network.initial_state(len(group)))
-        pooled = logits[..., 0].nanmean(dim=2).cpu().numpy()
+        state, parts = network.initial_state(len(group)), []
+        for first in range(0, len(group[-1]), BLOCK):
+            block = pad([one.features(first, first + BLOCK) for one in group])
+            with torch.inference_mode():
+                logits, state = network.step(torch.as_tensor(block, device=device), state)
+            parts.append(logits[..., 0].nanmean(dim=2).cpu().numpy())
+        pooled = np.concatenate(parts, axis=1)
         truth = pad([one.labels() for one in group])[:, -pooled.shape[1] :]
         valid = ~np.isnan(pooled) & ~np.isnan(truth)
         scores.append(pooled[valid])

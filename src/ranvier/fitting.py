@@ -22,7 +22,7 @@ from ranvier.fit import Fitted, fit
 from ranvier.networks import make_network
 from ranvier.recording import Events, Recording
 from ranvier.scoring import event_f1
-from ranvier.splits import PARTS, Certificate, Fold, hold_out_validation
+from ranvier.splits import PARTS, Certificate, Fold, hold_out_validation, person
 from ranvier.store import Prepared, Stages, code_hash, prepare
 from ranvier.tasks.seizure import STAGES
 from ranvier.tasks.seizure_events import SCORER
@@ -170,7 +170,27 @@ def prepare_annotated(
         if progress:
             progress("preparing", done, len(named))
 
-    return prepare(named, recipe.stages, folder, progress=tell)
+    prepared = prepare(named, recipe.stages, folder, progress=tell)
+    refuse_twins(prepared)
+    return prepared
+
+
+def refuse_twins(prepared: Sequence[Prepared]) -> None:
+    """Refuse the same signal under two subjects, who could come to stand on both sides of a split.
+
+    Raises
+    ------
+    ValueError
+        If there is one.
+    """
+    first: dict[Path, Prepared] = {}
+    for one in prepared:
+        other = first.setdefault(one.path, one)
+        if person(other.subject) != person(one.subject):
+            raise ValueError(
+                f"Invalid subjects: {other.name} of {other.subject!r} and {one.name} of "
+                f"{one.subject!r} hold the same signal, must be of one subject"
+            )
 
 
 def with_seizures(prepared: Sequence[Prepared]) -> set[str]:
@@ -242,6 +262,7 @@ def fit_decoder(
     decoder = Decoder(
         recipe.task,
         tuple(stages),
+        channels,
         recipe.network,
         recipe.network_settings,
         fitted.weights,

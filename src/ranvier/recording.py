@@ -123,6 +123,15 @@ class Events:
         """Only the seizures, of any type."""
         return replace(self, items=tuple(event for event in self if event.is_seizure))
 
+    def until(self, seconds: float) -> Events:
+        """Return what happened before this time, cut there."""
+        items = tuple(
+            replace(event, duration=min(event.duration, seconds - event.onset))
+            for event in self
+            if event.onset < seconds
+        )
+        return replace(self, items=items, duration=seconds)
+
     def intervals(self) -> npt.NDArray[np.float64]:
         """Return onsets and ends in seconds, shape (events, 2)."""
         return np.array([(event.onset, event.end) for event in self], dtype=float).reshape(-1, 2)
@@ -228,7 +237,9 @@ class Recording:
 
     def until(self, seconds: float) -> Recording:
         """Return the beginning of the recording, at most this long."""
-        return replace(self, samples=min(self.samples, round(seconds * self.layout.rate)))
+        samples = min(self.samples, round(seconds * self.layout.rate))
+        events = self.events.until(samples / self.layout.rate) if self.events else self.events
+        return replace(self, samples=samples, events=events)
 
     def with_note(self, note: str) -> Recording:
         """Return the same recording with one more sentence on what was repaired."""

@@ -309,10 +309,8 @@ def _milliseconds(value: float | None) -> str:
 
 
 def _details(evaluation: Evaluation) -> str:
-    noted: dict[str, list[str]] = {name: list(notes) for name, notes in evaluation.notes.items()}
-    for one in evaluation.predictions:
-        noted.setdefault(one.name, []).extend(one.notes)
-    lines = [f"{name}: {'; '.join(dict.fromkeys(notes))}" for name, notes in noted.items() if notes]
+    noted = evaluation.notes.items()
+    lines = [f"{name}: {'; '.join(dict.fromkeys(notes))}" for name, notes in noted]
     shown = lines[:MOST_NOTED]
     if len(lines) > len(shown):
         shown.append(f"and {len(lines) - len(shown)} more recordings")

@@ -38,13 +38,14 @@ def decode(decoder: str, paths: list[str], *, out: str, threads: int = 1) -> Ans
     check_folder(out)
     answers: list[dict[str, Any]] = []
     notes: list[tuple[str, str]] = []
-    refused = []
+    refused: list[str] = []
+    used: set[Path] = set()
     with showing_progress() as progress:
         for done, file in enumerate(files, start=1):
             try:
                 (recording,) = read(file)
                 prediction = loaded.predict(recording)
-                table = write_events(place(recording, Path(out)), prediction.events)
+                table = write_events(place(recording, file, Path(out), used), prediction.events)
             except ValueError as error:
                 refused.append(f"not decoded: {error}")
                 continue
@@ -58,14 +59,26 @@ def decode(decoder: str, paths: list[str], *, out: str, threads: int = 1) -> Ans
     return Answer(text, {"recordings": answers, "notes": said}, said, failed=bool(refused))
 
 
-def place(recording: Recording, out: Path) -> Path:
-    """Return where the table of a recording goes; the folder is made."""
+def place(recording: Recording, file: Path, out: Path, used: set[Path]) -> Path:
+    """Return where the table of a recording goes, and remember it; the folder is made.
+
+    Raises
+    ------
+    ValueError
+        If it would stand where another one stands, or where the annotations of the file are.
+    """
     subject, session = recording.subject, recording.session
     parts = [f"sub-{subject}", *([f"ses-{session}"] if session else []), "eeg"]
     in_bids = recording.name.startswith(f"sub-{subject}_")
     folder = out.joinpath(*parts) if in_bids else out
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{recording.name}_events.tsv"
+    table = folder / f"{recording.name}_events.tsv"
+    if table in used:
+        raise ValueError(f"{file}: {table} was written for another recording of this name")
+    if table.exists() and table.resolve().parent == file.resolve().parent:
+        raise ValueError(f"{file}: {table} stands beside it already, out must be another folder")
+    used.add(table)
+    return table
 
 
 def describe(prediction: Prediction, file: Path, table: Path) -> dict[str, Any]:
