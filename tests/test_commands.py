@@ -80,7 +80,7 @@ def test_simulate_writes_a_bids_folder(tmp_path):
 def test_simulate_never_writes_over_recordings(bids):
     done = run("simulate", "seizure", bids, "--subjects", 1, "--minutes", 6)
     assert done.returncode == 1
-    assert "has subjects already" in done.stderr
+    assert "has something in it, must be new or empty" in done.stderr
 
 
 def test_train_decode_score_certify_and_live_go_together(tmp_path, bids, one_file):

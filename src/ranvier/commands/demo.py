@@ -9,6 +9,7 @@ from typing import Literal
 from ranvier.commands import Answer, check_folder, showing_progress, use_threads
 from ranvier.commands.decode import decode
 from ranvier.commands.evaluate import answer_for, telling
+from ranvier.commands.simulate import write_simulated
 from ranvier.training import Training
 
 
@@ -43,19 +44,14 @@ def demo(
         Folds that are run side by side.
     """
     from ranvier.evaluation import evaluate
-    from ranvier.formats import read, write_bids
-    from ranvier.simulate import simulate_seizures
+    from ranvier.formats import read
 
     check_folder(out)
     use_threads(1)
     began = time.monotonic()
     data = Path(out) / f"data-{subjects}x{minutes:g}-seed-{seed}"
     if not data.exists():
-        unfinished = data.with_name(f".{data.name}.unfinished")
-        _clear(unfinished)
-        simulated = simulate_seizures(subjects=subjects, minutes=minutes, seed=seed)
-        write_bids(unfinished, simulated, name="Simulated seizures", power_line_frequency=50)
-        unfinished.rename(data)
+        write_simulated(data, subjects=subjects, minutes=minutes, seed=seed)
     recordings = read(data)
     with showing_progress() as progress:
         evaluation = evaluate(
@@ -76,9 +72,3 @@ def demo(
     took = f"Simulated recordings, {time.monotonic() - began:.0f} s in all."
     text = f"{answer.text}\nDecoded {decoded.text}\n{took}"
     return Answer(text, answer.content, answer.notes, failed=answer.failed)
-
-
-def _clear(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)

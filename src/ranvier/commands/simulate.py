@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from ranvier.commands import Answer, check_folder
+from ranvier.commands import Answer, check_folder, showing_progress
+
+if TYPE_CHECKING:
+    from ranvier.recording import Recording
 
 
 def simulate(
@@ -23,7 +28,7 @@ def simulate(
     task
         What is to be decoded: seizure.
     folder
-        Where the recordings go; it must hold no subjects.
+        Where the recordings go; it must be new or empty.
     subjects
         How many.
     minutes
@@ -33,14 +38,11 @@ def simulate(
     montage
         Channels of the files.
     """
-    from ranvier.formats import write_bids
-    from ranvier.simulate import simulate_seizures
-
     if task != "seizure":
         raise ValueError(f"Invalid task: {task!r}, possible options: ['seizure']")
-    recordings = simulate_seizures(subjects=subjects, minutes=minutes, seed=seed, montage=montage)
-    check_folder(folder)
-    write_bids(folder, recordings, name="Simulated seizures", power_line_frequency=50)
+    recordings = write_simulated(
+        Path(folder), subjects=subjects, minutes=minutes, seed=seed, montage=montage
+    )
     hours = sum(recording.duration for recording in recordings) / 3600
     seizures = sum(len(recording.events or ()) for recording in recordings)
     content = {
@@ -56,3 +58,38 @@ def simulate(
         f"with {seizures} seizures"
     )
     return Answer(text, content)
+
+
+def write_simulated(folder: Path, **settings: Any) -> list[Recording]:
+    """Simulate recordings into a folder that appears when all are written.
+
+    Raises
+    ------
+    ValueError
+        If the folder has something in it.
+    """
+    from ranvier.formats import write_bids
+    from ranvier.simulate import simulate_seizures
+
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"Invalid folder: {folder} has something in it, must be new or empty")
+    recordings = simulate_seizures(**settings)
+    check_folder(str(folder.absolute().parent))
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    with showing_progress() as progress:
+        done: list[Recording] = []
+
+        def tell(recording: Recording) -> None:
+            done.append(recording)
+            progress("simulating", len(done), len(recordings))
+
+        write_bids(
+            unfinished,
+            recordings,
+            name="Simulated seizures",
+            power_line_frequency=50,
+            progress=tell,
+        )
+    unfinished.rename(folder)
+    return recordings

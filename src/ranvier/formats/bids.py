@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,7 @@ def write_bids(
     *,
     name: str = "EEG recordings",
     power_line_frequency: float | None = None,
+    progress: Callable[[Recording], None] | None = None,
 ) -> Path:
     """Write recordings as a BIDS folder that SzCORE and MNE-BIDS can read.
 
@@ -106,6 +107,8 @@ def write_bids(
         Of the data set.
     power_line_frequency
         In Hz, where known.
+    progress
+        Called with each recording that is written.
 
     Raises
     ------
@@ -118,6 +121,8 @@ def write_bids(
     stems = _stems(recordings)
     for recording, stem in zip(recordings, stems, strict=True):
         _write_recording(folder, recording, stem, power_line_frequency)
+        if progress:
+            progress(recording)
     _describe(folder, name, sorted({stem.partition("_")[0] for stem in stems}))
     return folder
 
