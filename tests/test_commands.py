@@ -190,6 +190,15 @@ def random_intervals(rng: np.random.Generator, duration: int) -> list[tuple[floa
     return [(float(a), float(b)) for a, b in edges.reshape(-1, 2)]
 
 
+def test_live_says_what_was_repaired(tmp_path, decoder_file, capsys):
+    recording = make_recording("08").until(10)
+    layout = rv.Layout(recording.layout.channels[:-1], 256.0)
+    rv.write_edf(tmp_path / "short.edf", recording.read()[:, :-1], layout)
+    words = ["live", str(decoder_file), "--source", f"replay:{tmp_path / 'short.edf'}", "--speed=0"]
+    assert main(words) == 0
+    assert "note: 2 of 18 derivations cannot be formed" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_demo_goes_the_whole_way(tmp_path):
     words = ["--out", tmp_path, "--subjects", 4, "--minutes", 8, "--folds", 2, "--passes", 2]

@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
-from ranvier.commands import Answer, quiet_progress
+from ranvier.commands import Answer, Note, quiet_progress
 
 COMMANDS = {
     "demo": "ranvier.commands.demo:demo",
@@ -152,7 +152,10 @@ def _print_answer(answer: Answer, *, as_json: bool) -> int:
 
 def _print_lines(lines: Iterator[Any]) -> int:
     for line in lines:
-        print(json.dumps(line, allow_nan=False), flush=True)
+        if isinstance(line, Note):
+            print(f"note: {line.text}", file=sys.stderr)
+        else:
+            print(json.dumps(line, allow_nan=False), flush=True)
     return 0
 
 

@@ -94,6 +94,11 @@ class Decoder:
         stages = [*before.stages, NetworkStage(before.output, self._module)]
         return self._with_alarm(Pipeline(layout, stages))
 
+    def coverage_notes(self, layout: Layout) -> list[str]:
+        """Say which derivations cannot be formed from the channels of a layout."""
+        found = coverages(build(self.stages, layout))
+        return [note for one in found for note in one.notes()]
+
     def _with_alarm(self, pipeline: Pipeline) -> Chain:
         probability = Layout(("probability",), pipeline.output.rate, "")
         return Chain(pipeline, Alarm(probability, first_output(pipeline), self.rule))

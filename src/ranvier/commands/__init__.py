@@ -36,6 +36,13 @@ class Answer:
     failed: bool = False
 
 
+@dataclass(frozen=True)
+class Note:
+    """Something that was repaired or is doubtful, among the lines of a command that yields them."""
+
+    text: str
+
+
 def grouped(notes: Iterable[tuple[str, str]]) -> list[str]:
     """Say each note once, with the recording it is about, or of how many it is true."""
     names: dict[str, list[str]] = {}

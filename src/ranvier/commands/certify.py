@@ -30,4 +30,5 @@ def certify(decoder: str, recording: str, *, seed: int = 0, threads: int = 1) ->
     (found,) = read(recording)
     certified = compare(loaded, found, seed=seed)
     content = {**asdict(certified), "equal": certified.equal}
-    return Answer(str(certified), content, list(found.notes), failed=not certified.equal)
+    notes = [*found.notes, *loaded.coverage_notes(found.layout)]
+    return Answer(str(certified), content, notes, failed=not certified.equal)

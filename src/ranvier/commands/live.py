@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from ranvier.commands import use_threads
+from ranvier.commands import Note, use_threads
 
 
 def live(
     decoder: str, *, source: str, speed: float = 1.0, chunk: int = 32, threads: int = 1
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, Any] | Note]:
     """Decode a stream and print one line of JSON for each output.
 
     Parameters
@@ -38,5 +38,7 @@ def live(
     use_threads(threads)
     loaded = load(decoder)
     (recording,) = read(place)
+    for note in (*recording.notes, *loaded.coverage_notes(recording.layout)):
+        yield Note(note)
     for message in run(loaded, Replay(recording, speed=speed, chunk=chunk)):
         yield asdict(message)
