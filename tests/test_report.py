@@ -51,7 +51,7 @@ def evaluation(*pairs, baseline=None) -> Evaluation:
     decoder = Decoder("seizure", (), (), "rest", {}, weights)
     certificate = Certificate(fold, {"weights": "train"}, "scorer")
     plain = baseline or predictions
-    result = FoldResult(certificate, decoder, predictions, plain, truth, [])
+    result = FoldResult(certificate, decoder, predictions, plain, truth, AlarmRule(), [])
     return Evaluation(Recipe(), [result], {"python": "3"})
 
 

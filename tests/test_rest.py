@@ -121,6 +121,16 @@ def test_a_gap_starts_the_memory_anew():
     assert after_gap[:, :2].isnan().all()
 
 
+def test_a_clip_with_a_gap_has_no_answer():
+    network = REST(TEN_TWENTY, memory="clip", clip=4).eval()
+    features = torch.randn(1, 12, 19, 100)
+    features[:, 5] = torch.nan
+    with torch.inference_mode():
+        logits, _ = network.step(features, network.initial_state(1))
+    answered = logits[0, :, 0, 0].isfinite()
+    assert answered.tolist() == [True, True, False, False, False, False, True, True, True]
+
+
 def test_a_missing_lead_is_silent_and_the_others_answer():
     network = REST(TEN_TWENTY, warm_up=0).eval()
     features = torch.randn(1, 5, 19, 100)

@@ -52,6 +52,8 @@ class FoldResult:
         For each test recording, by the network and by the logistic regression.
     truth
         What is annotated in each test recording, by name.
+    baseline_rule
+        With the threshold that was chosen for the logistic regression.
     history
         Loss and validation score of each pass.
     """
@@ -61,6 +63,7 @@ class FoldResult:
     predictions: Sequence[Prediction]
     baseline: Sequence[Prediction]
     truth: Mapping[str, Events]
+    baseline_rule: AlarmRule
     history: Sequence[Mapping[str, float]]
 
 
@@ -242,9 +245,16 @@ def run_fold(
     decoder.save(place / "decoder.ranvier")
     predictions_to(place / "predictions.npz", predictions)
     predictions_to(place / "baseline.npz", plain)
-    about = {"key": key, "certificate": certificate.as_dict(), "history": fitted.history}
+    about = {
+        "key": key,
+        "certificate": certificate.as_dict(),
+        "baseline_rule": asdict(baseline.rule),
+        "history": fitted.history,
+    }
     write_json(place / "fold.json", about)
-    return FoldResult(certificate, decoder, predictions, plain, truth, fitted.history)
+    return FoldResult(
+        certificate, decoder, predictions, plain, truth, baseline.rule, fitted.history
+    )
 
 
 def _fit_baseline(prepared: Sequence[Prepared], fold: Fold, rule: AlarmRule) -> Baseline:
@@ -274,6 +284,7 @@ def _read_fold(place: Path, key: str, fold: Fold, truth: Mapping[str, Events]) -
         predictions_from(place / "predictions.npz"),
         predictions_from(place / "baseline.npz"),
         truth,
+        AlarmRule(**about["baseline_rule"]),
         about["history"],
     )
 

@@ -1,0 +1,140 @@
+"""What the stages do to a signal, against independent forms."""
+
+import numpy as np
+import pytest
+from scipy import signal as reference
+
+from ranvier.features import ScalePerStep, Spectrum, Standardise
+from ranvier.recording import Layout
+from ranvier.signal import Filter, MarkFlat, Resample
+
+ONE = Layout(("Cz",), 256.0)
+
+
+def run(stage, signal):
+    chunk = np.asarray(signal, dtype=float)[None, :, None]
+    return stage.step(chunk, stage.initial_state(1))[0][0]
+
+
+def sine(hertz: float, rate: float, seconds: float = 8.0, shift: float = 0.0) -> np.ndarray:
+    return np.sin(2 * np.pi * hertz * (np.arange(round(seconds * rate)) / rate - shift))
+
+
+@pytest.mark.parametrize("rate_out", [200.0, 100.0, 128.0, 256.0])
+@pytest.mark.parametrize("hertz", [1.0, 10.0, 35.0])
+def test_resampling_keeps_a_sine_and_delays_it_as_declared(rate_out, hertz):
+    stage = Resample(ONE, rate_out)
+    found = run(stage, sine(hertz, 256.0))[:, 0]
+    expected = sine(hertz, rate_out, shift=stage.delay)
+    late = round(0.5 * rate_out)
+    np.testing.assert_allclose(found[late:], expected[late : len(found)], atol=5e-3)
+
+
+def test_resampling_takes_away_what_the_lower_rate_cannot_hold():
+    found = run(Resample(ONE, 100.0), sine(65.0, 256.0))
+    assert np.abs(found[50:]).max() < 0.01
+
+
+def test_resampling_is_that_of_scipy():
+    stage = Resample(ONE, 200.0)
+    noise = np.random.default_rng(0).normal(size=2560)
+    whole = reference.resample_poly(noise, 25, 32, window=stage.taps / 25)
+    found = run(stage, noise)[:, 0]
+    lag = stage.delay * 200
+    assert lag == pytest.approx(10)
+    np.testing.assert_allclose(found[40:1900], whole[30:1890], atol=1e-9)
+
+
+def test_an_output_is_known_as_soon_as_the_input_has_reached_its_second():
+    stage = Resample(ONE, 200.0)
+    assert [stage.outputs(n) for n in (0, 1, 2, 3, 256, 257, 258)] == [0, 1, 1, 2, 200, 201, 201]
+
+
+def test_a_constant_stays_itself_from_the_first_output():
+    np.testing.assert_allclose(run(Resample(ONE, 200.0), np.full(600, 7.0)), 7.0, rtol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("edges", "kind"),
+    [((0.5, 40.0), "bandpass"), ((1.0, None), "highpass"), ((None, 30.0), "lowpass")],
+)
+def test_filtering_is_that_of_scipy_started_in_the_steady_state(edges, kind):
+    noise = np.random.default_rng(0).normal(3.0, 1.0, 1000)
+    band = [edge for edge in edges if edge is not None]
+    wanted = band if len(band) == 2 else band[0]
+    sections = reference.butter(3, wanted, kind, fs=256.0, output="sos")
+    start = reference.sosfilt_zi(sections) * noise[0]
+    expected, _ = reference.sosfilt(sections, noise, zi=start)
+    found = run(Filter(ONE, low=edges[0], high=edges[1], order=3), noise)[:, 0]
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_an_offset_makes_no_transient():
+    assert np.abs(run(Filter(ONE), np.full(500, 1e5))).max() == 0.0
+    np.testing.assert_allclose(run(Filter(ONE, low=None), np.full(500, 1e5)), 1e5)
+
+
+def test_a_filter_goes_on_after_a_gap_as_if_the_last_value_had_lasted():
+    noise = np.random.default_rng(0).normal(size=600)
+    broken, held = noise.copy(), noise.copy()
+    broken[200:260], held[200:260] = np.nan, noise[199]
+    found, expected = run(Filter(ONE), broken), run(Filter(ONE), held)
+    assert np.isnan(found[200:260]).all()
+    np.testing.assert_array_equal(found[260:], expected[260:])
+
+
+@pytest.mark.parametrize("edges", [(0.0, 40.0), (40.0, 1.0), (1.0, 128.0), (None, None)])
+def test_impossible_pass_bands_are_refused(edges):
+    with pytest.raises(ValueError, match="Invalid pass band"):
+        Filter(ONE, low=edges[0], high=edges[1])
+
+
+def test_the_declared_delay_of_a_filter_is_its_group_delay_in_mid_band():
+    stage = Filter(ONE, low=None, high=20.0, order=4)
+    form = reference.sos2tf(stage.sections)
+    _, (samples,) = reference.group_delay(form, [10.0], fs=256.0)
+    assert stage.delay == pytest.approx(samples / 256.0, rel=1e-3)
+
+
+def test_each_step_is_the_spectrum_of_its_own_second():
+    layout = Layout(("Cz",), 200.0)
+    noise = np.random.default_rng(0).normal(size=600)
+    found = run(Spectrum(layout), noise)[:, 0]
+    for step in range(3):
+        second = noise[step * 200 : (step + 1) * 200]
+        waves = np.exp(-2j * np.pi * np.outer(np.arange(100), np.arange(200)) / 200)
+        np.testing.assert_allclose(found[step], np.log(abs(waves @ second)), atol=1e-4)
+
+
+def test_a_rhythm_stands_in_the_bin_of_its_frequency():
+    found = run(Spectrum(Layout(("Cz",), 200.0)), sine(7.0, 200.0))
+    assert (found[:, 0].argmax(axis=1) == 7).all()
+
+
+def test_scaling_each_step_leaves_mean_0_and_deviation_1():
+    features = np.random.default_rng(0).normal(3, 9, (1, 4, 1, 100))
+    scaled, _ = ScalePerStep(Layout(("Cz",), 1.0)).step(features, ())
+    np.testing.assert_allclose(scaled.mean(axis=-1), 0, atol=1e-6)
+    np.testing.assert_allclose(scaled.std(axis=-1, ddof=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [0.0, -69.0775, 0.1])
+def test_a_flat_node_becomes_zeros_whatever_its_value(value):
+    features = np.full((1, 1, 1, 100), value, dtype=np.float32)
+    assert not ScalePerStep(Layout(("Cz",), 1.0)).step(features, ())[0].any()
+
+
+def test_standardising_uses_the_statistics_it_was_fitted_to():
+    chunks = [np.random.default_rng(k).normal(5, 3, (1, 50, 2, 4)) for k in range(3)]
+    chunks[0][0, :10] = np.nan
+    stage = Standardise(Layout(("Cz", "Pz"), 1.0), **Standardise.fit(chunks))
+    scaled = np.concatenate([stage.step(chunk, ())[0] for chunk in chunks], axis=1)
+    np.testing.assert_allclose(np.nanmean(scaled, axis=(0, 1)), 0, atol=1e-5)
+    np.testing.assert_allclose(np.nanstd(scaled, axis=(0, 1)), 1, rtol=1e-5)
+
+
+def test_a_lead_is_flat_once_it_has_not_changed_for_so_long():
+    signal = np.arange(40.0)
+    signal[10:35] = 9.0
+    flat = np.isnan(run(MarkFlat(ONE, seconds=10 / 256), signal)[:, 0])
+    assert np.flatnonzero(flat).tolist() == list(range(19, 35))
