@@ -120,7 +120,7 @@ class TestRead:
             write_edf(tmp_path / name, recording().read(), recording().layout)
         found = read(tmp_path)
         assert [one.subject for one in found] == ["b", "a"]
-        note = "the subject is not known, the name of the file stands for it"
+        note = "the subject is not known, the name of the recording stands for it"
         assert {one.notes for one in found} == {(note,)}
 
     def test_takes_recordings_raws_and_lists_of_all(self, bids):

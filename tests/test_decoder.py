@@ -72,7 +72,7 @@ def test_another_answer_is_refused(tmp_path, decoder_file):
     changed = with_json(
         decoder_file, tmp_path / "changed.ranvier", network_settings={"fire_rate": 0.9}
     )
-    with pytest.raises(ValueError, match="answers its stored input otherwise"):
+    with pytest.raises(ValueError, match="its stored input is answered otherwise"):
         load(changed, check=True)
 
 

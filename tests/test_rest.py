@@ -93,7 +93,7 @@ def test_a_state_that_would_diverge_is_held_at_its_bound():
     torch.manual_seed(0)
     network = REST(TEN_TWENTY, normalise="none", update="always", bound=5.0)
     with torch.inference_mode():
-        _, state = network.step(torch.randn(1, 100, 19, 100), network.initial_state(1))
+        _, state = network.step(1e3 * torch.randn(1, 100, 19, 100), network.initial_state(1))
     assert state.memory.square().mean(dim=-1).sqrt().max() <= 5.0 + 1e-4
 
 
@@ -129,6 +129,12 @@ def test_a_clip_with_a_gap_has_no_answer():
         logits, _ = network.step(features, network.initial_state(1))
     answered = logits[0, :, 0, 0].isfinite()
     assert answered.tolist() == [True, True, False, False, False, False, True, True, True]
+
+
+@pytest.mark.parametrize("option", ["memory", "normalise", "update"])
+def test_options_that_do_not_exist_are_refused(option):
+    with pytest.raises(ValueError, match=f"Invalid {option}: 'carrry', possible options"):
+        REST(TEN_TWENTY, **{option: "carrry"})
 
 
 def test_a_missing_lead_is_silent_and_the_others_answer():

@@ -53,9 +53,10 @@ class Baseline:
 
 def band_powers(prepared: Prepared) -> tuple[Array, Array]:
     """Return mean log powers (step, node x band), and which steps have any valid node."""
-    stored: Array = prepared.stored.astype(np.float64)
-    missing = np.asarray(np.isnan(stored).any(axis=2))
-    powers = np.stack([stored[..., a:b].mean(axis=2) for a, b in BANDS.values()], axis=2)
+    stored = prepared.stored
+    bands = [(a, b) for a, b in BANDS.values() if a < stored.shape[2]]
+    missing = np.asarray(np.isnan(stored[..., 0]))
+    powers = np.stack([stored[..., a:b].mean(axis=2, dtype=np.float64) for a, b in bands], axis=2)
     valid = ~np.asarray(missing.all(axis=1))
     mean = np.where(missing[..., None], 0.0, powers).sum(axis=1, keepdims=True)
     mean = mean / np.maximum((~missing).sum(axis=1), 1)[:, None, None]

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ranvier.formats.hed_score import replacing
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -47,27 +49,27 @@ def save_checkpoint(path: Path, run: str, progress: Progress, weights: Weights) 
     for number, moments in weights.optimiser.state_dict()["state"].items():
         tensors |= {f"adam.{number}.{name}": value for name, value in moments.items()}
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
     about = {"run": run, "progress": json.dumps(vars(progress))}
     try:
-        temporary.write_bytes(save(plain, metadata=about))
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_bytes(save(plain, metadata=about))
     except OSError as error:
         raise ValueError(f"Cannot write {path}, the disk may be full ({error})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path, run: str, weights: Weights) -> Progress:
     """Put the weights where they were, if there is a checkpoint of the same run; else begin."""
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     if not path.exists():
         return Progress()
-    with safe_open(path, framework="pt") as stored:
-        about = stored.metadata()
-        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    try:
+        with safe_open(path, framework="pt") as stored:
+            about = stored.metadata()
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except SafetensorError:
+        log.info("the checkpoint is broken; beginning anew")
+        return Progress()
     if about["run"] != run:
         log.info("the checkpoint is of another run; beginning anew")
         return Progress()

@@ -206,8 +206,10 @@ def weights_hash(weights: Mapping[str, Array]) -> str:
 
 
 def _golden(decoder: Decoder) -> bytes:
-    """Pack some seconds of noise and the answer to them."""
-    shape = (8 * 256, len(_golden_layout(decoder).channels))
+    """Pack some seconds of noise, more than the network needs to warm up, and the answer."""
+    layout = _golden_layout(decoder)
+    seconds = 8 + decoder._module.warm_up / decoder.bind(layout).pipeline.output.rate
+    shape = (round(seconds * layout.rate), len(layout.channels))
     noise = np.random.default_rng(0).normal(0, 300, shape).astype(np.int16)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, signal=noise, logits=_answer(decoder, noise))
@@ -217,13 +219,25 @@ def _golden(decoder: Decoder) -> bytes:
 def _golden_layout(decoder: Decoder) -> Layout:
     """Referential leads where a montage is derived, else what the network was trained on."""
     derived = any(stage["stage"] == "derive_montage" for stage in decoder.stages)
-    return Layout(TEN_TWENTY if derived else decoder.channels, 256.0)
+    rates = [float(stage.get("rate_out", 0.0)) for stage in decoder.stages]
+    return Layout(TEN_TWENTY if derived else decoder.channels, max(256.0, *rates))
 
 
 def _answer(decoder: Decoder, noise: Array) -> Array:
     pipeline = decoder.bind(_golden_layout(decoder)).pipeline
     signal = noise[None].astype(np.float32) / 10
     return pipeline.step(signal, pipeline.initial_state(1))[0]
+
+
+_BROKEN = (
+    OSError,
+    zipfile.BadZipFile,
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    UnicodeDecodeError,
+)
 
 
 def load(path: str | os.PathLike[str], *, check: bool = False) -> Decoder:
@@ -249,21 +263,14 @@ def load(path: str | os.PathLike[str], *, check: bool = False) -> Decoder:
             parts = {name: file.read(name) for name in file.namelist()}
         about = json.loads(parts["decoder.json"])
         decoder = _from_parts(about, parts)
+        if check:
+            _check_golden(decoder, parts["golden.npz"])
     except FileNotFoundError:
         raise ValueError(f"Invalid decoder: {path} does not exist") from None
-    except (
-        OSError,
-        zipfile.BadZipFile,
-        KeyError,
-        TypeError,
-        EOFError,
-        UnicodeDecodeError,
-    ) as error:
+    except _BROKEN as error:
         raise ValueError(f"Invalid decoder: {path} is not a whole decoder file ({error})") from None
     except ValueError as error:
         raise ValueError(f"Invalid decoder: {path}: {error}") from None
-    if check:
-        _check_golden(decoder, parts["golden.npz"], path)
     return decoder
 
 
@@ -293,12 +300,12 @@ def _from_parts(about: Mapping[str, Any], parts: Mapping[str, bytes]) -> Decoder
     )
 
 
-def _check_golden(decoder: Decoder, packed: bytes, path: Path) -> None:
+def _check_golden(decoder: Decoder, packed: bytes) -> None:
     with np.load(io.BytesIO(packed), allow_pickle=False) as golden:
         found, expected = _answer(decoder, golden["signal"]), golden["logits"]
     difference = float(np.nanmax(np.abs(found - expected), initial=0.0))
     if difference > 1e-4 or not np.array_equal(np.isnan(found), np.isnan(expected)):
         raise ValueError(
-            f"Invalid decoder: {path} answers its stored input otherwise than when it was saved, "
-            f"the largest difference is {difference:.2g}, must be at most 0.0001"
+            f"its stored input is answered otherwise than when it was saved, the largest "
+            f"difference is {difference:.2g}, must be at most 0.0001"
         )

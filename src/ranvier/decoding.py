@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ranvier.decisions import Alarm, AlarmRule, alarm_times, events_of
+from ranvier.formats.hed_score import replacing
 from ranvier.recording import Array, Events, Layout, Recording
 from ranvier.runtime import pool_sites, sigmoid
 from ranvier.store import Prepared
@@ -134,6 +135,11 @@ class Prediction:
         items = events_of(rows[0], self.probability, self.times)
         return replace(self, rows=rows[0], events=replace(self.events, items=items))
 
+    def where_valid(self, other: Prediction) -> Prediction:
+        """Keep the outputs that are valid in another prediction of the recording as well."""
+        known = np.isin(self.times.round(6), other.times[other.valid].round(6))
+        return replace(self, probability=np.where(known, self.probability, np.nan))
+
     def labels(self, truth: Events) -> Array:
         """Return 1 for each output at least half of whose hop lies in a seizure, else 0."""
         return truth.labels_at(self.times, self.hop)
@@ -221,9 +227,8 @@ def predictions_to(path: Path, predictions: Sequence[Prediction]) -> Path:
         about = json.dumps(described)
         values = (about, one.times, one.probability, one.rows, one.sites.astype(np.float32))
         arrays |= {f"{number}.{i}": np.asarray(value) for i, value in enumerate(values)}
-    temporary = path.with_suffix(".tmp.npz")
-    np.savez_compressed(temporary, allow_pickle=False, **arrays)
-    temporary.replace(path)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
     return path
 
 

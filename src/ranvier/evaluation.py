@@ -30,6 +30,7 @@ from ranvier.fitting import (
     versions,
     with_seizures,
 )
+from ranvier.formats.hed_score import write_text
 from ranvier.recording import Events, Recording
 from ranvier.scoring import Scores, score_predictions
 from ranvier.splits import Certificate, Fold, folds_by_subject
@@ -240,8 +241,11 @@ def run_fold(
         log.info("threshold %.4f", decoder.rule.threshold)
         predictions = [decoder.predict_prepared(one) for one in tested]
         baseline = _fit_baseline(prepared, fold, recipe.rule)
-        plain = [baseline.predict(one) for one in tested]
-    certificate = certify_choice(fold, fitted, recipe.stages)
+        plain = [
+            baseline.predict(one).where_valid(like)
+            for one, like in zip(tested, predictions, strict=True)
+        ]
+    certificate = certify_choice(fold, fitted, prepared, recipe.stages)
     decoder.save(place / "decoder.ranvier")
     predictions_to(place / "predictions.npz", predictions)
     predictions_to(place / "baseline.npz", plain)
@@ -306,7 +310,4 @@ def _logging_to(path: Path) -> Iterator[None]:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> Path:
     """Write plain types; the file appears whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=1, allow_nan=False, default=str))
-    temporary.replace(path)
-    return path
+    return write_text(path, json.dumps(content, indent=1, allow_nan=False, default=str))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -56,6 +56,7 @@ def fit(
     settings: Training,
     folder: Path,
     *,
+    about: object = None,
     seed: int = 0,
     device: str = "cpu",
     progress: Callable[[Progress], None] | None = None,
@@ -75,6 +76,8 @@ def fit(
         See ``Training``.
     folder
         Where the checkpoint is kept.
+    about
+        What else decides the weights, such as the settings of the network and of the stages.
     seed
         Of everything that is drawn.
     device
@@ -98,7 +101,7 @@ def fit(
     positive_weight = balance(train)
     one_pass = partial(_one_pass, fabric, model, optimiser, settings, positive_weight)
     checkpoint = folder / "checkpoint.safetensors"
-    run = run_key(network, train, validation, settings, seed)
+    run = run_key(network, (train, validation), settings, [about, seed, device])
     weights = Weights(network, copy_of(network), optimiser)
     state = load_checkpoint(checkpoint, run, weights)
     while state.passes < settings.passes and state.passes - state.best_pass < settings.patience:
@@ -111,7 +114,7 @@ def fit(
         state.passes = number
         state.history.append({"loss": loss, "score": score})
         log.info("pass %d: loss %.4f, validation score %.4f", number, loss, score)
-        if score > state.best_score:
+        if score > state.best_score or not state.best_pass:
             state.best_pass, state.best_score = number, score
             weights.best = copy_of(network)
         if number % settings.save_every == 0:
@@ -153,7 +156,12 @@ def _one_pass(  # noqa: PLR0917
                 optimiser.step()
                 losses.append(loss.item())
     model.eval()
-    return float(np.mean(losses)) if losses else float("nan")
+    if not losses:
+        raise ValueError(
+            f"Nothing to learn: no output of a pass was valid, stretch {settings.stretch} must be "
+            "longer than what the network needs to warm up, and the recordings too"
+        )
+    return float(np.mean(losses))
 
 
 @contextmanager
@@ -172,19 +180,15 @@ def _explaining_lack_of_memory(settings: Training) -> Iterator[None]:
 
 
 def run_key(
-    network: Any,
-    train: Sequence[Prepared],
-    validation: Sequence[Prepared],
-    settings: Training,
-    seed: int,
+    network: Any, parts: Sequence[Sequence[Prepared]], settings: Training, about: object
 ) -> str:
     """Name a run by all that decides its weights, but for how long it may go on."""
-    decisive = {**asdict(settings), "passes": 0, "patience": 0, "save_every": 0, "seed": seed}
-    recordings = [[one.path.name, one.name] for one in (*train, *validation)]
+    decisive = {**asdict(settings), "passes": 0, "patience": 0, "save_every": 0}
+    recordings = [[[one.path.name, one.name, str(one.events)] for one in part] for part in parts]
     initial = hashlib.sha256()
     for name, weight in network.state_dict().items():
         initial.update(name.encode() + weight.detach().cpu().numpy().tobytes())
-    described = json.dumps([decisive, recordings, initial.hexdigest()])
+    described = json.dumps([decisive, recordings, about, initial.hexdigest()], default=str)
     return hashlib.sha256(described.encode()).hexdigest()
 
 
@@ -209,13 +213,20 @@ def loss_of(logits: Tensor, labels: Tensor, positive_weight: float, kind: str) -
     if not valid.any():
         return None
     pooled = logits.masked_fill(~spoken, 0.0).sum(dim=2) / spoken.sum(dim=2).clamp(min=1)
-    chosen, target = pooled[..., 0][valid], labels[:, -logits.shape[1] :][valid]
+    chosen, target = pooled[..., 0][valid], _last(labels, logits.shape[1])[valid]
     weight = 1.0 + (positive_weight - 1.0) * target
     if kind == "squared_error":
         losses = (chosen.sigmoid() - target) ** 2
     else:
         losses = functional.binary_cross_entropy_with_logits(chosen, target, reduction="none")
     return (losses * weight).sum() / weight.sum()
+
+
+Rows = TypeVar("Rows", Array, "Tensor")
+
+
+def _last(labels: Rows, outputs: int) -> Rows:
+    return labels[:, labels.shape[1] - outputs :]
 
 
 def pooled_logits(network: Any, recordings: Sequence[Prepared], batch: int) -> tuple[Array, Array]:
@@ -238,13 +249,13 @@ def pooled_logits(network: Any, recordings: Sequence[Prepared], batch: int) -> t
     for start in range(0, len(ordered), batch):
         group = ordered[start : start + batch]
         state, parts = network.initial_state(len(group)), []
-        for first in range(0, len(group[-1]), BLOCK):
+        for first in range(0, max(1, len(group[-1])), BLOCK):
             block = pad([one.features(first, first + BLOCK) for one in group])
             with torch.inference_mode():
                 logits, state = network.step(torch.as_tensor(block, device=device), state)
             parts.append(logits[..., 0].nanmean(dim=2).cpu().numpy())
         pooled = np.concatenate(parts, axis=1)
-        truth = pad([one.labels() for one in group])[:, -pooled.shape[1] :]
+        truth = _last(pad([one.labels() for one in group]), pooled.shape[1])
         valid = ~np.isnan(pooled) & ~np.isnan(truth)
         scores.append(pooled[valid])
         labels.append(truth[valid])
@@ -258,7 +269,7 @@ def validate(network: Any, recordings: Sequence[Prepared], batch: int) -> float:
     score, label = pooled_logits(network, recordings, batch)
     if len(np.unique(label)) == 2:
         return float(roc_auc_score(label, score))
-    return -float(np.mean(np.logaddexp(0, score))) if len(score) else 0.0
+    return -float(np.mean(np.logaddexp(0, score))) if len(score) else float("-inf")
 
 
 def calibration(logits: Array, labels: Array) -> tuple[float, float]:

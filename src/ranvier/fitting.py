@@ -20,7 +20,7 @@ from ranvier.decoding import Prediction
 from ranvier.features import Standardise
 from ranvier.fit import Fitted, fit
 from ranvier.networks import make_network
-from ranvier.recording import Events, Recording
+from ranvier.recording import ASSUMED_SUBJECT, Events, Recording
 from ranvier.scoring import event_f1
 from ranvier.splits import PARTS, Certificate, Fold, hold_out_validation, person
 from ranvier.store import Prepared, Stages, code_hash, prepare
@@ -161,7 +161,7 @@ def prepare_annotated(
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"Invalid recordings: {twice!r} is there twice, names must be unique")
-    named = [one if one.subject else replace(one, subject=one.name) for one in annotated]
+    named = [one if one.subject else assume_subject(one) for one in annotated]
     done = 0
 
     def tell(_: Recording) -> None:
@@ -173,6 +173,11 @@ def prepare_annotated(
     prepared = prepare(named, recipe.stages, folder, progress=tell)
     refuse_twins(prepared)
     return prepared
+
+
+def assume_subject(recording: Recording) -> Recording:
+    """Let the name of a recording stand for its unknown subject, and say so."""
+    return replace(recording, subject=recording.name).with_note(ASSUMED_SUBJECT)
 
 
 def refuse_twins(prepared: Sequence[Prepared]) -> None:
@@ -221,8 +226,9 @@ def fit_stages(stages: Stages, train: Sequence[Prepared]) -> Stages:
                 "Invalid stages: standardise must stand after the last stage with memory, or have "
                 "a mean and a deviation"
             )
-        before = [one.with_stages(fitted).features_before(place - len(fitted)) for one in train]
-        stage.update(Standardise.fit(chunk[None] for chunk in before))
+        ready = [one.with_stages(fitted) for one in train]
+        chunks = (one.features_before(place - len(fitted))[None] for one in ready)
+        stage.update(Standardise.fit(chunks))
     return fitted
 
 
@@ -254,11 +260,12 @@ def fit_decoder(
         parts["validation"],
         recipe.training,
         folder,
+        about=[recipe.network, dict(recipe.network_settings), stages],
         seed=recipe.seed,
         device=recipe.device,
         progress=tell,
     )
-    certificate = certify_choice(fold, fitted, stages)
+    certificate = certify_choice(fold, fitted, prepared, stages)
     decoder = Decoder(
         recipe.task,
         tuple(stages),
@@ -275,7 +282,9 @@ def fit_decoder(
     return replace(decoder, rule=replace(recipe.rule, threshold=threshold)), fitted
 
 
-def certify_choice(fold: Fold, fitted: Fitted, stages: Stages) -> Certificate:
+def certify_choice(
+    fold: Fold, fitted: Fitted, prepared: Sequence[Prepared], stages: Stages
+) -> Certificate:
     """Say what was chosen on which part."""
     scaled = any(stage["stage"] == "standardise" for stage in stages)
     chosen = {
@@ -286,7 +295,8 @@ def certify_choice(fold: Fold, fitted: Fitted, stages: Stages) -> Certificate:
         "calibration": "validation",
         "alarm threshold": "validation",
     }
-    return Certificate(fold, chosen, SCORER)
+    assumed = sorted({one.subject for one in prepared if ASSUMED_SUBJECT in one.notes})
+    return Certificate(fold, chosen, SCORER, assumed=tuple(assumed))
 
 
 def _provenance(
@@ -313,7 +323,7 @@ def choose_threshold(
     known = np.concatenate([one.probability[one.valid] for one in predictions])
     if not len(known):
         return rule.threshold
-    candidates = np.unique(np.quantile(known, 1 - np.geomspace(1e-3, 0.5, THRESHOLDS)))
+    candidates = np.unique(np.quantile(known, 1 - np.geomspace(1 / len(known), 0.5, THRESHOLDS)))
     rules = [replace(rule, threshold=threshold) for threshold in candidates.tolist()]
     scores = np.array(
         [event_f1([one.decided_by(tried) for one in predictions], truth) for tried in rules]

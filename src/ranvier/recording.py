@@ -7,6 +7,7 @@ Times are seconds from the first sample of the recording; signals are float32 in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -22,6 +23,7 @@ Array = npt.NDArray[Any]
 Signal = npt.NDArray[np.float32]
 
 MICROVOLTS = {"V": 1e6, "mV": 1e3, "uV": 1.0, "µV": 1.0, "μV": 1.0, "nV": 1e-3}
+ASSUMED_SUBJECT = "the subject is not known, the name of the recording stands for it"
 SEIZURE = "sz"
 BACKGROUND = "bckg"
 
@@ -151,6 +153,14 @@ class Events:
         return (self.seizures().share(edges) >= 0.5).astype(float)
 
 
+def seizure_label(text: str) -> str | None:
+    """Return the HED-SCORE code that a text of an annotation means, None if it is no seizure."""
+    text = text.strip()
+    if re.fullmatch(r"seizures?", text, re.IGNORECASE):
+        return SEIZURE
+    return text.lower() if re.fullmatch(r"sz([_-].*)?", text, re.IGNORECASE) else None
+
+
 def merge_overlapping(intervals: Array) -> list[tuple[float, float]]:
     """Join intervals that touch or overlap; (n, 2) seconds, sorted by onset."""
     merged: list[tuple[float, float]] = []
@@ -238,7 +248,9 @@ class Recording:
     def until(self, seconds: float) -> Recording:
         """Return the beginning of the recording, at most this long."""
         samples = min(self.samples, round(seconds * self.layout.rate))
-        events = self.events.until(samples / self.layout.rate) if self.events else self.events
+        events = self.events
+        if events is not None:
+            events = events.until(samples / self.layout.rate)
         return replace(self, samples=samples, events=events)
 
     def with_note(self, note: str) -> Recording:
@@ -295,7 +307,10 @@ class Recording:
 
     @classmethod
     def from_mne(cls, raw: mne.io.BaseRaw, *, subject: str = "", name: str = "") -> Recording:
-        """Wrap an MNE Raw, whose data stay where they are; its annotations become events."""
+        """Wrap an MNE Raw, whose data stay where they are; its seizures become events.
+
+        Without an annotation that says so, nothing is known of seizures: ``events`` is None.
+        """
 
         def read(first: int, last: int) -> Signal:
             microvolts = raw.get_data(start=first, stop=last).T * 1e6
@@ -303,13 +318,14 @@ class Recording:
 
         duration = raw.n_times / raw.info["sfreq"]
         items = tuple(
-            Event(float(onset) - raw.first_time, float(length), str(label))
-            for onset, length, label in zip(
+            Event(float(onset) - raw.first_time, float(length), label)
+            for onset, length, text in zip(
                 raw.annotations.onset,
                 raw.annotations.duration,
                 raw.annotations.description,
                 strict=True,
             )
+            if (label := seizure_label(str(text)))
         )
         return cls(
             Layout(tuple(raw.ch_names), float(raw.info["sfreq"])),

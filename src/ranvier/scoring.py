@@ -224,8 +224,8 @@ def score_tables(
     events: dict[str, EventScore] = {}
     samples: dict[str, EventScore] = {}
     notes = []
-    for name, (subject, reference, hypothesis) in tables.items():
-        problem = _why_not_scored(reference, hypothesis)
+    for name, (given, reference, hypothesis) in tables.items():
+        subject, problem = person(given), _why_not_scored(name, reference, hypothesis)
         if problem:
             notes.append((name, f"{problem}, counted as no detections"))
         detected = Events((), reference.duration) if problem else hypothesis
@@ -250,9 +250,13 @@ def score_tables(
     return scores, notes
 
 
-def _why_not_scored(reference: Events, hypothesis: Events | None) -> str:
+def _why_not_scored(name: str, reference: Events, hypothesis: Events | None) -> str:
+    if np.isnan(reference.duration):
+        raise ValueError(f"Invalid table: {name} has no recordingDuration, must have one")
     if hypothesis is None:
         return "there is no table of detections"
+    if np.isnan(hypothesis.duration):
+        return "the table of detections has no recordingDuration"
     if int(reference.duration) != int(hypothesis.duration):
         return f"durations differ, {reference.duration:g} s and {hypothesis.duration:g} s"
     return ""

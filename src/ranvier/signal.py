@@ -190,6 +190,10 @@ def _hold(signal: Array, invalid: Array, last: Array) -> Array:
     return np.take_along_axis(padded, latest, axis=1)
 
 
+EDGE = 0.9
+"""Where the low-pass of the resampler has fallen to a half, as a share of half the wanted rate."""
+
+
 @dataclass(frozen=True)
 class Resample(Stage):
     """Change the sampling rate by a polyphase low-pass filter whose state is carried.
@@ -230,14 +234,16 @@ class Resample(Stage):
 
     @cached_property
     def taps(self) -> Array:
-        """Low-pass at the common multiple of the two rates, Kaiser window with beta 5."""
+        """Low-pass at the common multiple of the two rates, Kaiser window with beta 5.
+
+        It is the same in Hz for every rate that comes in, also for the wanted rate itself, so that
+        what goes out does not tell one recorder from another.
+        """
         from scipy.signal import firwin
 
         up, down = self.ratio.as_integer_ratio()
-        if up == down:
-            return np.ones(1)
         length = 2 * self.half_width * down + 1
-        return np.asarray(firwin(length, 1 / down, window=("kaiser", 5.0)) * up)
+        return np.asarray(firwin(length, EDGE / down, window=("kaiser", 5.0)) * up)
 
     @property
     def delay(self) -> float:  # type: ignore[override]

@@ -128,9 +128,12 @@ def hold_out_validation(
 
 
 def _validation(people: Sequence[str], preferred: set[str]) -> list[str]:
+    """Take a quarter, at least half of the preferred ones being left to train on."""
     size = max(1, round(len(people) / 4))
-    ranked = sorted(people, key=lambda one: one not in preferred)
-    return ranked[:size]
+    telling = [one for one in people if one in preferred]
+    others = [one for one in people if one not in preferred]
+    first = telling[: min(size, len(telling) // 2)]
+    return (first + others + telling[len(first) :])[:size]
 
 
 @dataclass(frozen=True)
@@ -147,12 +150,15 @@ class Certificate:
         Name and version of the scorer.
     trims
         What was left out of scoring.
+    assumed
+        Subjects that are not known, for whom the name of the recording stands.
     """
 
     fold: Fold
     chosen_on: Mapping[str, str] = field(default_factory=dict)
     scorer: str = ""
     trims: str = "none"
+    assumed: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return it in plain types, for JSON."""
@@ -162,8 +168,13 @@ class Certificate:
         """Say it in words."""
         parts = [f"{part}: {', '.join(getattr(self.fold, part)) or 'nobody'}" for part in PARTS]
         chosen = [f"{what} from the {part} part" for what, part in self.chosen_on.items()]
+        doubt = [
+            f"{len(self.assumed)} recordings have no known subject: it is only assumed that each "
+            "is of another person"
+        ]
         return [
             f"Fold {self.fold.number + 1}; {'; '.join(parts)}; no person is in two parts.",
             f"Chosen: {', '.join(chosen)}.",
             f"Scorer: {self.scorer}. Left out of scoring: {self.trims}.",
+            *(doubt if self.assumed else []),
         ]

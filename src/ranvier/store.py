@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.formats.hed_score import replacing
 from ranvier.recording import Array, Events, Recording
 from ranvier.stages import build, coverages
 from ranvier.streaming import Pipeline
@@ -158,20 +158,26 @@ def first_output(pipeline: Pipeline) -> float:
 
 
 def _write(path: Path, pipeline: Pipeline, recording: Recording) -> None:
-    state, parts = pipeline.initial_state(1), []
-    for block in recording.blocks():
-        output, state = pipeline.step(block[None], state)
-        parts.append(output[0])
-    if not parts:
-        parts = [pipeline.step(recording.read()[None], state)[0][0]]
-    temporary = path.with_suffix(f".{os.getpid()}.tmp.npy")
+    state = pipeline.initial_state(1)
+    nothing, _ = pipeline.step(recording.reader(0, 0)[None], state)
+    shape = (pipeline.outputs(recording.samples), *nothing.shape[2:])
     try:
-        np.save(temporary, np.concatenate(parts), allow_pickle=False)
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            _write_blocks(temporary, shape, pipeline, recording)
     except OSError as error:
         raise ValueError(f"Cannot write {path}, the disk may be full ({error})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def _write_blocks(
+    path: Path, shape: tuple[int, ...], pipeline: Pipeline, recording: Recording
+) -> None:
+    state = pipeline.initial_state(1)
+    with path.open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for block in recording.blocks():
+            output, state = pipeline.step(block[None], state)
+            file.write(np.ascontiguousarray(output[0], dtype="<f4").tobytes())
 
 
 @cache
@@ -184,14 +190,14 @@ def code_hash() -> str:
 
 
 def _fingerprint(recording: Recording, stages: Stages) -> str:
-    """Name by code, settings, layout and a second of signal from each of sixteen places.
+    """Name by code, settings, layout and the whole signal.
 
-    Checkpoints and folds are named by these names, so other code never goes on from old results.
+    Checkpoints and folds are named by these names, so other code or data never goes on from old
+    results.
     """
     rate, channels = recording.layout.rate, recording.layout.channels
     described = [code_hash(), list(map(dict, stages)), channels, rate, recording.samples]
-    digest = hashlib.sha256(json.dumps(described, default=str).encode())
-    for start in np.linspace(0, max(0, recording.samples - round(rate)), 16).astype(int):
-        block = recording.reader(int(start), min(int(start) + round(rate), recording.samples))
-        digest.update(np.ascontiguousarray(block).tobytes())
-    return digest.hexdigest()[:24]
+    digest = hashlib.blake2b(json.dumps(described, default=str).encode(), digest_size=12)
+    for block in recording.blocks():
+        digest.update(np.ascontiguousarray(block).data)
+    return digest.hexdigest()

@@ -81,7 +81,7 @@ class Training:
 
 
 def balance(train: Sequence[Prepared]) -> float:
-    """Return steps outside seizures for each step inside, over the stretches of a pass.
+    """Return steps outside seizures for each step inside, over all recordings, from 1 to 10.
 
     Raises
     ------
@@ -106,8 +106,9 @@ def stretches(train: Sequence[Prepared], settings: Training, rng: np.random.Gene
         shift = int(rng.integers(length))
         labels = recording.labels()
         for start in range(-shift, len(labels), length):
-            has_seizure = labels[max(0, start) : start + length].any()
-            (positive if has_seizure else negative).append((number, max(0, start)))
+            first = max(0, start)
+            has_seizure = labels[first : first + length].any()
+            (positive if has_seizure else negative).append((number, first))
     wanted = min(len(negative), round(settings.background * len(positive)))
     drawn = rng.permutation(len(negative))[:wanted]
     chosen = np.array(positive + [negative[i] for i in drawn.tolist()]).reshape(-1, 2)

@@ -75,11 +75,26 @@ def pair(reference: Path, hypothesis: Path) -> dict[str, tuple[Path, Path | None
         )
     if not reference.is_dir():
         return {reference.name: (reference, hypothesis)}
-    found = {path.name: path for path in sorted(hypothesis.rglob("*_events.tsv"))}
-    wanted = {path.name: path for path in sorted(reference.rglob("*_events.tsv"))}
+    found, wanted = tables_in(hypothesis), tables_in(reference)
     if not wanted:
         raise ValueError(f"No tables found in {reference}, expected files *_events.tsv")
     return {name: (path, found.get(name)) for name, path in wanted.items()}
+
+
+def tables_in(folder: Path) -> dict[str, Path]:
+    """Find the tables of events in a folder by name.
+
+    Raises
+    ------
+    ValueError
+        If two have the same name.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*_events.tsv")):
+        if other := found.get(path.name):
+            raise ValueError(f"Invalid folder: {other} and {path} have the same name")
+        found[path.name] = path
+    return found
 
 
 def subject_of(name: str) -> str:

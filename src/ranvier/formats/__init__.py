@@ -16,7 +16,7 @@ import numpy as np
 from ranvier.formats.bids import bids_entities, bids_files, read_bids, read_bids_file, write_bids
 from ranvier.formats.edf import read_annotations, read_edf, write_edf
 from ranvier.formats.hed_score import clip_events, read_events, write_events
-from ranvier.recording import Recording, Signal
+from ranvier.recording import ASSUMED_SUBJECT, Recording, Signal
 
 if TYPE_CHECKING:
     import mne
@@ -118,8 +118,7 @@ def _read_file(path: Path, subject: str) -> Recording:
     recording = reader(path)
     if subject:
         return replace(recording, subject=subject)
-    note = "the subject is not known, the name of the file stands for it"
-    return replace(recording, subject=path.stem).with_note(note)
+    return replace(recording, subject=path.stem).with_note(ASSUMED_SUBJECT)
 
 
 def repair_gain(recording: Recording) -> Recording:

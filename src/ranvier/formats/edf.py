@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from ranvier.formats.edf_header import (
     record_onset,
 )
 from ranvier.formats.edf_records import (
+    OnDemand,
     Pieces,
     Reader,
     Records,
@@ -42,9 +42,9 @@ from ranvier.recording import (
     Layout,
     Recording,
     microvolts_per,
+    seizure_label,
 )
 
-_SEIZURE_TEXT = re.compile(r"sz([_-].*)?|seizure", re.IGNORECASE)
 _LONGEST_RECORD = 1e6
 _HIGHEST_RATE = 1e6
 _LONGEST_WRITTEN_RECORD = 10
@@ -127,10 +127,10 @@ def _open(path: Path, *, find_events: bool) -> tuple[Recording, Events | None]:
     chosen, notes = _choose_channels(header.channels)
     rate = _rate(chosen[0].samples, header.seconds)
     stored, more = map_records(path, header)
+    reader: Reader = OnDemand(lambda: Records.of(map_records(path, header)[0], chosen))
     notes += more
     whole = find_events or header.is_discontinuous
     rows = annotation_bytes(header, stored if whole else stored[:1])
-    reader: Reader = Records.of(stored, chosen)
     samples = len(stored) * chosen[0].samples
     if header.is_discontinuous:
         pieces = place_records(rows, chosen[0].samples, rate)
@@ -194,19 +194,15 @@ def _seizures(
     rows: Sequence[bytes], offset: float, duration: float
 ) -> tuple[Events | None, list[str]]:
     found = [found for row in rows for found in parse_annotations(row)]
-    seizures = [seizure for seizure in found if _SEIZURE_TEXT.fullmatch(seizure[2])]
+    seizures = [seizure for seizure in found if seizure_label(seizure[2])]
     items = tuple(
-        Event(max(0.0, onset - offset), length, _label(text))
+        Event(max(0.0, onset - offset), length, seizure_label(text) or SEIZURE)
         for onset, length, text in seizures
         if not math.isnan(length)
     )
     without = len(seizures) - len(items)
     notes = [f"{without} seizure annotations without a duration are left out"] if without else []
     return (Events(items, duration) if items else None), notes
-
-
-def _label(text: str) -> str:
-    return text.lower() if text.lower().startswith("sz") else SEIZURE
 
 
 def write_edf(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,9 @@ import numpy.typing as npt
 
 from ranvier.formats.edf_header import Channel, Header, UnreadableError, record_onset
 from ranvier.recording import Array, Signal
+
+MOST_MAPPED = 64
+"""Files that are kept mapped at a time."""
 
 Reader = Callable[[int, int], Signal]
 """From the first and last sample to float32, (time, channels)."""
@@ -77,6 +81,25 @@ class Records:
         signal += self.offset
         inside = slice(first - start * self.samples, last - start * self.samples)
         return signal.reshape(len(signal), -1)[:, inside].T
+
+
+@dataclass(frozen=True, eq=False)
+class OnDemand:
+    """Reader that maps its file when it is asked, and lets go of it when many others are asked.
+
+    A map keeps its file open, and a data set has more files than a process may have open.
+    """
+
+    make: Callable[[], Reader]
+
+    def __call__(self, first: int, last: int) -> Signal:
+        """Read these samples."""
+        return _mapped(self)(first, last)
+
+
+@lru_cache(maxsize=MOST_MAPPED)
+def _mapped(reader: OnDemand) -> Reader:
+    return reader.make()
 
 
 def _join_bytes(triples: Array) -> npt.NDArray[np.int32]:

@@ -129,6 +129,13 @@ class REST(nn.Module):
         repeats: Sequence[int] = (1, 1),
     ) -> None:
         super().__init__()
+        for name, given, allowed in (
+            ("memory", memory, ("carry", "clip")),
+            ("normalise", normalise, ("in_degree", "none")),
+            ("update", update, ("expected", "always", "sampled")),
+        ):
+            if given not in allowed:
+                raise ValueError(f"Invalid {name}: {given!r}, possible options: {list(allowed)}")
         graph = electrode_graph(channels) if adjacency is None else np.asarray(adjacency)
         if graph.shape != (len(channels), len(channels)):
             raise ValueError(
