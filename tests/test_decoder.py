@@ -11,6 +11,7 @@ from conftest import LABELS, make_recording
 import ranvier as rv
 from ranvier.channels import DOUBLE_BANANA
 from ranvier.decoder import load
+from ranvier.networks.rest import REST
 from ranvier.scoring import score_predictions
 
 
@@ -68,12 +69,16 @@ def test_other_weights_are_refused(tmp_path, decoder, decoder_file):
         load(with_json(decoder_file, tmp_path / "swapped.ranvier", weights_sha256="0"))
 
 
-def test_another_answer_is_refused(tmp_path, decoder_file):
-    changed = with_json(
-        decoder_file, tmp_path / "changed.ranvier", network_settings={"fire_rate": 0.9}
-    )
+def test_another_answer_is_refused(decoder_file, monkeypatch):
+    monkeypatch.setattr(REST, "_within_bound", lambda _, memory: memory * 0.9)
     with pytest.raises(ValueError, match="its stored input is answered otherwise"):
-        load(changed, check=True)
+        load(decoder_file, check=True)
+
+
+@pytest.mark.parametrize("changed", [{"rule": {}}, {"network_settings": {"fire_rate": 0.9}}])
+def test_a_decoder_that_was_changed_is_refused(tmp_path, decoder_file, changed):
+    with pytest.raises(ValueError, match="is not as it was saved"):
+        load(with_json(decoder_file, tmp_path / "changed.ranvier", **changed))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"not a zip at all"])

@@ -376,3 +376,13 @@ class TestReal:
         path = min((DATA / "sleep_edf_hypnograms").glob("*.edf"))
         stages = read_annotations(path)
         assert stages[0] == (0.0, stages[1][0], "Sleep stage W")
+
+
+def test_many_open_recordings_do_not_keep_many_files_open(tmp_path):
+    opened = []
+    for number in range(100):
+        path = tmp_path / f"{number}.edf"
+        write_edf(path, np.ones((256, 1)), Layout(("Cz",), 256.0))
+        opened.append(read_edf(path))
+        opened[-1].read()
+    assert len(list(Path("/proc/self/fd").iterdir())) < 100

@@ -35,6 +35,15 @@ def test_resampling_takes_away_what_the_lower_rate_cannot_hold():
     assert np.abs(found[50:]).max() < 0.01
 
 
+@pytest.mark.parametrize("hertz", [50.0, 80.0, 95.0])
+def test_what_comes_out_does_not_depend_on_the_rate_that_came_in(hertz):
+    found = []
+    for rate in (200.0, 250.0, 256.0, 500.0, 512.0):
+        output = run(Resample(Layout(("Cz",), rate)), sine(hertz, rate))
+        found.append(np.abs(output[200:1400]).max())
+    assert np.ptp(found) < 0.02
+
+
 def test_resampling_is_that_of_scipy():
     stage = Resample(ONE, 200.0)
     noise = np.random.default_rng(0).normal(size=2560)

@@ -7,6 +7,7 @@ traceback may be seen.
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -244,8 +245,45 @@ def test_an_unknown_source_is_one_sentence(decoder_file, capsys):
     assert "Invalid source: 'serial:COM3'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", ["--training.passes=0", "--task=moods", "--network=perceptron"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--training.passes=0",
+        "--task=moods",
+        "--network=perceptron",
+        "--network_settings.memory=cary",
+        "--network_settings.features=50",
+        "--stages=[]",
+        "--seed=-1",
+        "--device=abacus",
+        "--name=a/b",
+        "--threads=0",
+    ],
+)
 def test_impossible_settings_are_one_sentence(option, bids, tmp_path, capsys):
     assert main(["train", "--data", str(bids), "--out", str(tmp_path), option]) == 1
     assert "Invalid " in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.ranvier"))
+
+
+def test_a_stream_without_a_valid_output_certifies_nothing(decoder_file, tmp_path, capsys):
+    layout = rv.Layout(LABELS, 256.0)
+    rv.write_edf(tmp_path / "flat.edf", np.zeros((2560, SIGNALS)), layout)
+    assert main(["certify", str(decoder_file), str(tmp_path / "flat.edf")]) == 1
+    assert "nothing to compare on flat: none of 10 outputs is valid" in capsys.readouterr().out
+
+
+def test_a_folder_is_no_file(decoder_file, bids, capsys):
+    assert main(["certify", str(decoder_file), str(bids)]) == 1
+    assert "holds 8 recordings, must be one" in capsys.readouterr().err
+
+
+def test_recordings_without_annotations_are_named(tmp_path, recordings, capsys):
+    folder = rv.write_bids(
+        tmp_path / "bids", [*recordings[:6], replace(recordings[6], events=None)]
+    )
+    words = ["train", "--data", str(folder), "--out", str(tmp_path / "out")]
+    assert main([*words, "--training.passes=1", "--training.stretch=60"]) == 0
+    said = capsys.readouterr()
+    assert "trained on 6 recordings" in said.out
+    assert "it is not annotated and was left out" in said.err

@@ -128,6 +128,60 @@ def test_a_killed_run_ends_with_the_same_weights_as_one_that_was_not(tmp_path, b
     assert one.rule == two.rule
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"network_settings": {"fire_rate": 0.9}},
+        {"training": replace(QUICK, passes=2)},
+        {"seed": 1},
+    ],
+    ids=["network", "fewer passes", "seed"],
+)
+def test_other_settings_never_go_on_from_an_old_checkpoint(tmp_path, recordings, change):
+    settings = {"training": QUICK, **change}
+    rv.train("seizure", recordings[:4], training=QUICK, out=tmp_path)
+    again = rv.train("seizure", recordings[:4], **settings, out=tmp_path)
+    fresh = rv.train("seizure", recordings[:4], **settings)
+    assert weights_hash(again.weights) == weights_hash(fresh.weights)
+
+
+def test_other_annotations_never_go_on_from_an_old_checkpoint(tmp_path, recordings):
+    rv.train("seizure", recordings[:4], training=QUICK, out=tmp_path)
+    other = [
+        replace(one, events=rv.Events.from_intervals([(10, 50)], one.duration))
+        for one in recordings[:4]
+    ]
+    again = rv.train("seizure", other, training=QUICK, out=tmp_path)
+    assert weights_hash(again.weights) == weights_hash(
+        rv.train("seizure", other, training=QUICK).weights
+    )
+
+
+def test_broken_leftovers_are_made_anew(tmp_path, recordings):
+    options = {"training": QUICK, "folds": 2, "only": 0, "out": tmp_path}
+    (before,) = rv.evaluate("seizure", recordings, **options).folds
+    for path in tmp_path.rglob("*.np[yz]"):
+        path.write_bytes(path.read_bytes()[:50])
+    (tmp_path / "fold-0" / "checkpoint.safetensors").write_bytes(b"cut")
+    (after,) = rv.evaluate("seizure", recordings, **options).folds
+    assert weights_hash(before.decoder.weights) == weights_hash(after.decoder.weights)
+
+
+def test_training_that_diverges_is_one_sentence(recordings):
+    wild = replace(QUICK, learning_rate=1e30)
+    with pytest.raises(ValueError, match=r"learning_rate 1e\+30"):
+        rv.train("seizure", recordings[:4], training=wild)
+
+
+def test_folds_without_a_seizure_to_learn_from_are_refused_before_training(recordings):
+    quiet = [
+        one if one.subject == "01" else replace(one, events=rv.Events((), one.duration))
+        for one in recordings
+    ]
+    with pytest.raises(ValueError, match="has an annotated seizure, only 01 has"):
+        rv.evaluate("seizure", quiet, training=QUICK)
+
+
 def test_scaling_is_fitted_to_the_training_part_alone(recordings):
     stages = [*rv.Recipe().stages[:-1], {"stage": "standardise"}]
     decoder = rv.train("seizure", recordings[:6], training=QUICK, stages=stages)

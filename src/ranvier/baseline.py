@@ -61,7 +61,7 @@ def band_powers(prepared: Prepared) -> tuple[Array, Array]:
     mean = np.where(missing[..., None], 0.0, powers).sum(axis=1, keepdims=True)
     mean = mean / np.maximum((~missing).sum(axis=1), 1)[:, None, None]
     filled = np.where(missing[..., None], mean, powers)
-    return filled.reshape(len(stored), -1), valid
+    return filled.reshape(len(stored), stored.shape[1] * len(bands)), valid
 
 
 def fit_baseline(train: Sequence[Prepared], rule: AlarmRule) -> Baseline:
@@ -75,6 +75,11 @@ def fit_baseline(train: Sequence[Prepared], rule: AlarmRule) -> Baseline:
         powers, valid = band_powers(prepared)
         features.append(powers[valid])
         labels.append(prepared.labels()[valid])
+    if len(np.unique(np.concatenate(labels))) < 2:
+        raise ValueError(
+            f"Nothing to learn for the baseline: the valid seconds of "
+            f"{', '.join(sorted({one.subject for one in train}))} are all of one class"
+        )
     regression = LogisticRegression(class_weight="balanced", C=0.01, max_iter=200)
     model = make_pipeline(StandardScaler(), regression)
     model.fit(np.concatenate(features), np.concatenate(labels))

@@ -57,8 +57,11 @@ def save_checkpoint(path: Path, run: str, progress: Progress, weights: Weights) 
         raise ValueError(f"Cannot write {path}, the disk may be full ({error})") from None
 
 
-def load_checkpoint(path: Path, run: str, weights: Weights) -> Progress:
-    """Put the weights where they were, if there is a checkpoint of the same run; else begin."""
+def load_checkpoint(path: Path, run: str, weights: Weights, *, most: int) -> Progress:
+    """Put the weights where they were, if there is a checkpoint of the same run; else begin.
+
+    One with more passes than ``most`` is not used.
+    """
     from safetensors import SafetensorError, safe_open
 
     if not path.exists():
@@ -73,6 +76,10 @@ def load_checkpoint(path: Path, run: str, weights: Weights) -> Progress:
     if about["run"] != run:
         log.info("the checkpoint is of another run; beginning anew")
         return Progress()
+    progress = Progress(**json.loads(about["progress"]))
+    if progress.passes > most:
+        log.info("the checkpoint has %d passes already; beginning anew", progress.passes)
+        return Progress()
     weights.network.load_state_dict(_part(tensors, "now."))
     weights.best = _part(tensors, "best.")
     moments: dict[int, dict[str, Tensor]] = {}
@@ -81,7 +88,6 @@ def load_checkpoint(path: Path, run: str, weights: Weights) -> Progress:
         moments.setdefault(int(number), {})[kind] = tensor
     settings = weights.optimiser.state_dict()
     weights.optimiser.load_state_dict({**settings, "state": moments})
-    progress = Progress(**json.loads(about["progress"]))
     log.info("going on after pass %d", progress.passes)
     return progress
 

@@ -154,9 +154,9 @@ class Decoder:
             A ``Recording``, or the path of one file.
         """
         if not isinstance(recording, Recording):
-            from ranvier.formats import read
+            from ranvier.formats import read_one
 
-            (recording,) = read(recording)
+            recording = read_one(recording)
         return self.predict(recording).events
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -165,8 +165,9 @@ class Decoder:
 
         path = Path(path)
         weights = save({name: np.ascontiguousarray(w) for name, w in self.weights.items()})
+        about = self.as_dict()
         parts = {
-            "decoder.json": json.dumps(self.as_dict(), indent=1).encode(),
+            "decoder.json": json.dumps({**about, "sha256": _digest(about)}, indent=1).encode(),
             "weights.safetensors": weights,
             "golden.npz": _golden(self),
         }
@@ -205,6 +206,10 @@ def weights_hash(weights: Mapping[str, Array]) -> str:
     return digest.hexdigest()
 
 
+def _digest(about: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
 def _golden(decoder: Decoder) -> bytes:
     """Pack some seconds of noise, more than the network needs to warm up, and the answer."""
     layout = _golden_layout(decoder)
@@ -237,6 +242,7 @@ _BROKEN = (
     AttributeError,
     EOFError,
     UnicodeDecodeError,
+    RecursionError,
 )
 
 
@@ -263,6 +269,8 @@ def load(path: str | os.PathLike[str], *, check: bool = False) -> Decoder:
             parts = {name: file.read(name) for name in file.namelist()}
         about = json.loads(parts["decoder.json"])
         decoder = _from_parts(about, parts)
+        if "golden.npz" not in parts:
+            raise KeyError("golden.npz")
         if check:
             _check_golden(decoder, parts["golden.npz"])
     except FileNotFoundError:
@@ -288,6 +296,8 @@ def _from_parts(about: Mapping[str, Any], parts: Mapping[str, bytes]) -> Decoder
         raise ValueError(f"the weights cannot be read ({error})") from None
     if weights_hash(weights) != about["weights_sha256"]:
         raise ValueError("the weights are not those that were saved")
+    if _digest({name: about[name] for name in about if name != "sha256"}) != about["sha256"]:
+        raise ValueError("decoder.json is not as it was saved")
     return Decoder(
         about["task"],
         tuple(about["stages"]),

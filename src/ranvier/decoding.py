@@ -235,7 +235,7 @@ def predictions_to(path: Path, predictions: Sequence[Prediction]) -> Path:
 def predictions_from(path: Path) -> list[Prediction]:
     """Read what ``predictions_to`` wrote."""
     predictions = []
-    with np.load(path, allow_pickle=False) as stored:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         for number in range(len(stored.files) // 5):
             about, times, probability, rows, sites = (stored[f"{number}.{i}"] for i in range(5))
             name, subject, duration, hop, site_names, notes = json.loads(str(about))

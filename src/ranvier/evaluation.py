@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -185,8 +186,21 @@ def evaluate(
         if only is not None and not 0 <= only < len(split):
             raise ValueError(f"Invalid fold: {only}, must be from 0 to {len(split) - 1}")
         chosen = split if only is None else [split[only]]
+        _check_seizures(chosen, with_seizures(prepared))
+        if workers < 1:
+            raise ValueError(f"Invalid workers: {workers}, must be at least 1")
         results = _run_folds(prepared, chosen, recipe, folder, workers=workers, progress=progress)
     return Evaluation(recipe, results, versions())
+
+
+def _check_seizures(folds: Sequence[Fold], informative: set[str]) -> None:
+    for fold in folds:
+        if not informative & set(fold.train):
+            raise ValueError(
+                f"Nothing to learn in fold {fold.number + 1}: none of its training subjects "
+                f"{', '.join(fold.train)} has an annotated seizure, only "
+                f"{', '.join(sorted(informative)) or 'nobody'} has"
+            )
 
 
 def _run_folds(
@@ -278,9 +292,17 @@ def _fold_key(prepared: Sequence[Prepared], fold: Fold, recipe: Recipe) -> str:
 def _read_fold(place: Path, key: str, fold: Fold, truth: Mapping[str, Events]) -> FoldResult | None:
     if not (place / "fold.json").exists():
         return None
-    about = json.loads((place / "fold.json").read_text())
-    if about["key"] != key:
+    try:
+        about = json.loads((place / "fold.json").read_text())
+        return _fold_from(place, about, fold, truth) if about["key"] == key else None
+    except (ValueError, OSError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        log.info("%s is broken; beginning anew", place)
         return None
+
+
+def _fold_from(
+    place: Path, about: Mapping[str, Any], fold: Fold, truth: Mapping[str, Events]
+) -> FoldResult:
     certificate = Certificate(**{**about["certificate"], "fold": fold})
     return FoldResult(
         certificate,

@@ -91,9 +91,8 @@ def fit(
         If there is no seizure to learn from, or memory runs out.
     """
     import torch
-    from lightning_fabric import Fabric
 
-    fabric = Fabric(accelerator=device, devices=1, precision=settings.precision)  # type: ignore[arg-type]
+    fabric = _fabric(device, settings.precision)
     adam = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
@@ -103,12 +102,12 @@ def fit(
     checkpoint = folder / "checkpoint.safetensors"
     run = run_key(network, (train, validation), settings, [about, seed, device])
     weights = Weights(network, copy_of(network), optimiser)
-    state = load_checkpoint(checkpoint, run, weights)
+    state = load_checkpoint(checkpoint, run, weights, most=settings.passes)
     while state.passes < settings.passes and state.passes - state.best_pass < settings.patience:
         number = state.passes + 1
         generator = torch.Generator().manual_seed(seed * 100_003 + number)
         chosen = batches(train, settings, seed=[seed, number])
-        with _explaining_lack_of_memory(settings):
+        with _explaining_failure(settings):
             loss = one_pass(chosen, generator)
             score = validate(network, validation, settings.eval_batch)
         state.passes = number
@@ -125,6 +124,17 @@ def fit(
     network.rescale(*calibration(*pooled_logits(network, validation, settings.eval_batch)))
     best = {name: weight.cpu().numpy() for name, weight in copy_of(network).items()}
     return Fitted(best, state.history, positive_weight)
+
+
+def _fabric(device: str, precision: str) -> Fabric:
+    from lightning_fabric import Fabric
+
+    try:
+        return Fabric(accelerator=device, devices=1, precision=precision)  # type: ignore[arg-type]
+    except Exception as error:  # Lightning has classes of its own for a device that is not there
+        raise ValueError(
+            f"Invalid device or precision: {device!r} and {precision!r} ({error})"
+        ) from None
 
 
 def _one_pass(  # noqa: PLR0917
@@ -158,19 +168,24 @@ def _one_pass(  # noqa: PLR0917
     model.eval()
     if not losses:
         raise ValueError(
-            f"Nothing to learn: no output of a pass was valid, stretch {settings.stretch} must be "
-            "longer than what the network needs to warm up, and the recordings too"
+            f"Nothing to learn, no output of a pass was valid: stretch {settings.stretch} and the "
+            "recordings must be longer than the network's warm-up, and learning_rate "
+            f"{settings.learning_rate} so low that training does not diverge"
         )
     return float(np.mean(losses))
 
 
 @contextmanager
-def _explaining_lack_of_memory(settings: Training) -> Iterator[None]:
+def _explaining_failure(settings: Training) -> Iterator[None]:
     import torch
 
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
+        if "non-finite" in str(error):
+            raise ValueError(
+                f"Training diverged at learning_rate {settings.learning_rate}: lower it"
+            ) from None
         if isinstance(error, RuntimeError) and "memory" not in str(error):
             raise
         raise ValueError(
@@ -269,7 +284,9 @@ def validate(network: Any, recordings: Sequence[Prepared], batch: int) -> float:
     score, label = pooled_logits(network, recordings, batch)
     if len(np.unique(label)) == 2:
         return float(roc_auc_score(label, score))
-    return -float(np.mean(np.logaddexp(0, score))) if len(score) else float("-inf")
+    if not len(score):
+        raise ValueError("Nothing to choose on: no output of the validation recordings is valid")
+    return -float(np.mean(np.logaddexp(0, score)))
 
 
 def calibration(logits: Array, labels: Array) -> tuple[float, float]:

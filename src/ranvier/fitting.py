@@ -21,6 +21,7 @@ from ranvier.features import Standardise
 from ranvier.fit import Fitted, fit
 from ranvier.networks import make_network
 from ranvier.recording import ASSUMED_SUBJECT, Events, Recording
+from ranvier.runtime import NetworkStage
 from ranvier.scoring import event_f1
 from ranvier.splits import PARTS, Certificate, Fold, hold_out_validation, person
 from ranvier.store import Prepared, Stages, code_hash, prepare
@@ -76,6 +77,15 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise ValueError(f"Invalid task: {self.task!r}, possible options: {list(TASKS)}")
+        if not isinstance(self.training, Training) or not isinstance(self.rule, AlarmRule):
+            raise ValueError(
+                f"Invalid training or rule: {self.training!r} and {self.rule!r}, must be a "
+                "Training and an AlarmRule"
+            )
+        if not self.stages:
+            raise ValueError(f"Invalid stages: {self.stages!r}, must be at least one stage")
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"Invalid seed: {self.seed}, must be from 0 to {2**31 - 1}")
 
 
 def recipe_from(task: str, **settings: Any) -> Recipe:
@@ -249,6 +259,7 @@ def fit_decoder(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = make_network(recipe.network, channels, recipe.network_settings)
+    NetworkStage(fitting[0].rest.output, network).check(fitting[0].features(0, 1)[None])
 
     def tell(state: Progress) -> None:
         if progress:

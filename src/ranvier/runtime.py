@@ -39,10 +39,25 @@ class NetworkStage(Stage):
         """Return the network's state before the first step."""
         return _to_numpy(self.network.initial_state(batch))
 
+    def check(self, chunk: Array) -> None:
+        """Refuse features that the network cannot take, whose number it knows.
+
+        Raises
+        ------
+        ValueError
+            If there are more or fewer of them.
+        """
+        if chunk.ndim != 4 or chunk.shape[3] != self.network.features:
+            raise ValueError(
+                f"Invalid stages: they give {chunk.shape[3:] or 'no'} features for each step and "
+                f"node, the network takes {self.network.features}"
+            )
+
     def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
         """Return the logits of the new outputs, (batch, output, site, class)."""
         import torch
 
+        self.check(chunk)
         with torch.inference_mode():
             features = torch.as_tensor(np.ascontiguousarray(chunk), device=self.device)
             logits, state = self.network.step(features, _to_torch(state, self.device))

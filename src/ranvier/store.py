@@ -131,7 +131,7 @@ def _prepare_one(recording: Recording, stages: Stages, folder: Path) -> Prepared
     except ValueError as error:
         raise ValueError(f"{recording.name}: {error}") from None
     path = folder / f"{_fingerprint(recording, stages)}.npy"
-    if not path.exists():
+    if not _is_whole(path, before.outputs(recording.samples)):
         _write(path, before, recording)
     return Prepared(
         recording.name,
@@ -144,6 +144,13 @@ def _prepare_one(recording: Recording, stages: Stages, folder: Path) -> Prepared
         hop=before.hop,
         notes=(*recording.notes, *(note for one in coverages(before) for note in one.notes())),
     )
+
+
+def _is_whole(path: Path, steps: int) -> bool:
+    try:
+        return path.exists() and len(np.load(path, mmap_mode="r", allow_pickle=False)) == steps
+    except (ValueError, EOFError):
+        return False
 
 
 def first_output(pipeline: Pipeline) -> float:

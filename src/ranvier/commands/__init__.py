@@ -43,6 +43,9 @@ class Note:
     text: str
 
 
+UNANNOTATED = "it is not annotated and was left out"
+
+
 def grouped(notes: Iterable[tuple[str, str]]) -> list[str]:
     """Say each note once, with the recording it is about, or of how many it is true."""
     names: dict[str, list[str]] = {}

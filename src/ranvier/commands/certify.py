@@ -22,12 +22,12 @@ def certify(decoder: str, recording: str, *, seed: int = 0, threads: int = 1) ->
         For computing.
     """
     from ranvier.decoder import load
-    from ranvier.formats import read
+    from ranvier.formats import read_one
     from ranvier.live.runner import certify as compare
 
     use_threads(threads)
     loaded = load(decoder, check=True)
-    (found,) = read(recording)
+    found = read_one(recording)
     certified = compare(loaded, found, seed=seed)
     content = {**asdict(certified), "equal": certified.equal}
     notes = [*found.notes, *loaded.coverage_notes(found.layout)]

@@ -29,7 +29,7 @@ def decode(decoder: str, paths: list[str], *, out: str, threads: int = 1) -> Ans
         For computing.
     """
     from ranvier.decoder import load
-    from ranvier.formats import find_files, read
+    from ranvier.formats import find_files, read_one
     from ranvier.formats.hed_score import write_events
 
     use_threads(threads)
@@ -43,7 +43,7 @@ def decode(decoder: str, paths: list[str], *, out: str, threads: int = 1) -> Ans
     with showing_progress() as progress:
         for done, file in enumerate(files, start=1):
             try:
-                (recording,) = read(file)
+                recording = read_one(file)
                 prediction = loaded.predict(recording)
                 table = write_events(place(recording, file, Path(out), used), prediction.events)
             except ValueError as error:

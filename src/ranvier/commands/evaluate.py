@@ -6,7 +6,14 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ranvier.commands import Answer, check_folder, grouped, showing_progress, use_threads
+from ranvier.commands import (
+    UNANNOTATED,
+    Answer,
+    check_folder,
+    grouped,
+    showing_progress,
+    use_threads,
+)
 from ranvier.fitting import Recipe
 
 if TYPE_CHECKING:
@@ -82,8 +89,9 @@ def answer_for(evaluation: Evaluation, recordings: Sequence[Recording], out: Pat
     write_json(out / "scores.json", content)
     report = write_report(evaluation, out / "report.html", certified=certified, latency=latency)
     lines = [headline(scores), "", *table(evaluation), "", str(certified), f"Report: {report}"]
-    notes = grouped((name, note) for name, found in evaluation.notes.items() for note in found)
-    return Answer("\n".join(lines), content, notes, failed=not certified.equal)
+    notes = [(name, note) for name, found in evaluation.notes.items() for note in found]
+    notes += [(one.name, UNANNOTATED) for one in recordings if one.events is None]
+    return Answer("\n".join(lines), content, grouped(notes), failed=not certified.equal)
 
 
 COLUMNS = (

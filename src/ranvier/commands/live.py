@@ -28,7 +28,7 @@ def live(
         For computing.
     """
     from ranvier.decoder import load
-    from ranvier.formats import read
+    from ranvier.formats import read_one
     from ranvier.live.runner import run
     from ranvier.live.sources import Replay
 
@@ -37,7 +37,7 @@ def live(
         raise ValueError(f"Invalid source: {source!r}, possible options: ['replay:FILE']")
     use_threads(threads)
     loaded = load(decoder)
-    (recording,) = read(place)
+    recording = read_one(place)
     for note in (*recording.notes, *loaded.coverage_notes(recording.layout)):
         yield Note(note)
     for message in run(loaded, Replay(recording, speed=speed, chunk=chunk)):

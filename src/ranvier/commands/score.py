@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ranvier.commands import Answer, grouped
+
+if TYPE_CHECKING:
+    from ranvier.recording import Events
 
 
 def score(
@@ -29,9 +33,16 @@ def score(
     from ranvier.formats import read_events
     from ranvier.scoring import score_tables
 
+    cut: list[tuple[str, str]] = []
+
+    def table_of(path: Path) -> Events:
+        events, said = clip_table(read_events(path))
+        cut.extend((path.name, note) for note in said)
+        return events
+
     pairs = pair(Path(reference), Path(hypothesis))
     tables = {
-        name: (subject_of(name), read_events(one), read_events(two) if two else None)
+        name: (subject_of(name), table_of(one), table_of(two) if two else None)
         for name, (one, two) in pairs.items()
     }
     scored, notes = score_tables(tables, resolution=resolution)
@@ -42,7 +53,14 @@ def score(
         f"sensitivity {shown(events['sensitivity'])}, precision {shown(events['precision'])}, "
         f"F1 {shown(events['f1'])}, {false_alarms(events)}"
     )
-    return Answer(text, scored, grouped(notes))
+    return Answer(text, scored, grouped([*cut, *notes]))
+
+
+def clip_table(events: Events) -> tuple[Events, list[str]]:
+    """Cut events to the duration that their table gives, and say so."""
+    from ranvier.formats import clip_events
+
+    return (events, []) if math.isnan(events.duration) else clip_events(events, events.duration)
 
 
 def shown(value: float | None) -> str:

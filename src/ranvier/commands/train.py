@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ranvier.commands import Answer, check_folder, grouped, showing_progress, use_threads
+from ranvier.commands import (
+    UNANNOTATED,
+    Answer,
+    check_folder,
+    grouped,
+    showing_progress,
+    use_threads,
+)
 from ranvier.fitting import Recipe
 
 
@@ -29,14 +36,16 @@ def train(
     from ranvier.fitting import train as fit
     from ranvier.formats import read
 
+    if not name or Path(name).name != name:
+        raise ValueError(f"Invalid name: {name!r}, must be the name of a file without a folder")
     check_folder(out)
     use_threads(threads)
     recordings = read(data)
     with showing_progress() as progress:
         decoder = fit(recipe.task, recordings, recipe=recipe, out=out, progress=progress)
     path = decoder.save(Path(out) / f"{name}.ranvier")
-    notes = grouped((one.name, note) for one in recordings for note in one.notes)
-    text = (
-        f"{path}: trained on {len(recordings)} recordings, threshold {decoder.rule.threshold:.3f}"
-    )
-    return Answer(text, {"decoder": str(path), **decoder.as_dict()}, notes)
+    used = [one for one in recordings if one.events is not None]
+    notes = [(one.name, note) for one in used for note in one.notes]
+    notes += [(one.name, UNANNOTATED) for one in recordings if one.events is None]
+    text = f"{path}: trained on {len(used)} recordings, threshold {decoder.rule.threshold:.3f}"
+    return Answer(text, {"decoder": str(path), **decoder.as_dict()}, grouped(notes))

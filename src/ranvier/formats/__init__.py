@@ -32,6 +32,7 @@ __all__ = [
     "read_bids",
     "read_edf",
     "read_events",
+    "read_one",
     "repair_gain",
     "write_bids",
     "write_edf",
@@ -96,6 +97,8 @@ def find_files(path: str | os.PathLike[str]) -> list[Path]:
     path = Path(path)
     if not path.is_dir():
         return [path]
+    for _ in os.walk(path, onerror=_refuse):
+        pass
     below = path.rglob("*")
     files = bids_files(path) or sorted(
         file for file in below if file.suffix.lower() in READERS and file.is_file()
@@ -107,12 +110,32 @@ def find_files(path: str | os.PathLike[str]) -> list[Path]:
     return files
 
 
+def _refuse(error: OSError) -> None:
+    raise ValueError(f"Cannot read {error.filename}: {error.strerror}")
+
+
+def read_one(path: str | os.PathLike[str]) -> Recording:
+    """Open one file.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, or is a folder of several.
+    """
+    recordings = read(path)
+    if len(recordings) != 1:
+        raise ValueError(f"Invalid file: {path} holds {len(recordings)} recordings, must be one")
+    return recordings[0]
+
+
 def _read_file(path: Path, subject: str) -> Recording:
     reader = READERS.get(path.suffix.lower())
     if not path.exists():
         raise ValueError(f"Cannot read {path}: no such file or folder")
     if reader is None:
         raise ValueError(f"Invalid file: {path}, possible suffixes: {', '.join(READERS)}")
+    if not path.is_file():
+        raise ValueError(f"Invalid file: {path} is no ordinary file")
     if "sub" in bids_entities(path):
         return read_bids_file(path)
     recording = reader(path)

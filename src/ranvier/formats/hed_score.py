@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from ranvier.recording import BACKGROUND, Event, Events
+from ranvier.recording import BACKGROUND, Event, Events, seizure_label
 
 COLUMNS = tuple("onset duration eventType confidence channels dateTime recordingDuration".split())
 """The columns of the standard, in its order."""
@@ -26,6 +26,10 @@ LABELS = ("eventType", "trial_type")
 MISSING = "n/a"
 ROUNDING = 0.011
 """Seconds by which times written with two decimals may differ from a signal's."""
+
+
+LONGEST = 1e8
+"""Seconds that a recording may last, three years."""
 
 
 def read_events(path: str | os.PathLike[str]) -> Events:
@@ -99,11 +103,12 @@ def _parse_row(line: str, columns: dict[str, int]) -> tuple[Event, float, dateti
     event = Event(
         _number(row, "onset"),
         _number(row, "duration"),
-        row["label"],
+        seizure_label(row["label"]) or row["label"],
         _number(row, "confidence", most=1.0, optional=True),
         row.get("channels", MISSING),
     )
-    return event, _number(row, "recordingDuration", optional=True), _date(row)
+    duration = _number(row, "recordingDuration", most=LONGEST, optional=True)
+    return event, duration, _date(row)
 
 
 def _number(

@@ -97,6 +97,8 @@ class Certified:
         Whether validity, and the events with their times, were the same.
     tolerance
         What the difference may be.
+    valid
+        How many of the outputs are valid; none proves nothing.
     """
 
     recording: str
@@ -107,13 +109,19 @@ class Certified:
     same_validity: bool
     same_events: bool
     tolerance: float = 1e-6
+    valid: int = 1
 
     @property
     def equal(self) -> bool:
         """Whether the stream may be trusted to say what the file says."""
-        return self.difference <= self.tolerance and self.same_validity and self.same_events
+        same = self.same_validity and self.same_events
+        return self.valid > 0 and same and self.difference <= self.tolerance
 
     def __str__(self) -> str:
+        if not self.valid:
+            return (
+                f"nothing to compare on {self.recording}: none of {self.outputs} outputs is valid"
+            )
         verdict = "agree" if self.equal else "DO NOT agree"
         return (
             f"file and live {verdict} on {self.recording}: {self.outputs} outputs, {self.cuts} "
@@ -161,6 +169,7 @@ def certify(decoder: Decoder, recording: Recording, *, seed: int = 0) -> Certifi
         _difference(probability, offline.probability),
         same and np.array_equal(when, offline.times),
         [_span(event) for event in live] == [_span(event) for event in offline.events],
+        valid=int(offline.valid.sum()),
     )
 
 

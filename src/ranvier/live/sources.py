@@ -61,9 +61,10 @@ class Replay:
     cuts: Sequence[int] = ()
 
     def __post_init__(self) -> None:
-        if not self.speed >= 0 or self.chunk < 1:
+        if not (self.speed == 0 or 1e-3 <= self.speed < float("inf")) or self.chunk < 1:
             raise ValueError(
-                f"Invalid speed or chunk: {self.speed} and {self.chunk}, must be at least 0 and 1"
+                f"Invalid speed or chunk: {self.speed} and {self.chunk}, must be 0 or at least "
+                "0.001, and at least 1"
             )
 
     @property

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 class Network(Protocol):
     """What every network has; all of them are ``torch.nn.Module``."""
 
+    features: int
+    """Features of each step and node that it takes."""
+
     warm_up: int
     """Steps before the first answer, and again after a gap."""
 

@@ -136,13 +136,20 @@ class REST(nn.Module):
         ):
             if given not in allowed:
                 raise ValueError(f"Invalid {name}: {given!r}, possible options: {list(allowed)}")
+        for name, least in (("hidden", hidden), ("features", features), ("clip", clip)):
+            if least < 1:
+                raise ValueError(f"Invalid {name}: {least}, must be at least 1")
+        if warm_up < 0 or not bound > 0:
+            raise ValueError(
+                f"Invalid warm_up or bound: {warm_up} and {bound}, must be at least 0 and above 0"
+            )
         graph = electrode_graph(channels) if adjacency is None else np.asarray(adjacency)
         if graph.shape != (len(channels), len(channels)):
             raise ValueError(
                 f"Invalid adjacency: shape {graph.shape}, must be square with one row for each "
                 f"of {len(channels)} channels"
             )
-        self.channels = tuple(channels)
+        self.channels, self.features = tuple(channels), features
         self.memory, self.clip, self.bound = memory, clip, bound
         self.warm_up = clip - 1 if memory == "clip" else warm_up
         self.fire_rate, self.update, self.repeats = fire_rate, update, tuple(repeats)
