@@ -285,7 +285,11 @@ def validate(network: Any, recordings: Sequence[Prepared], batch: int) -> float:
     if len(np.unique(label)) == 2:
         return float(roc_auc_score(label, score))
     if not len(score):
-        raise ValueError("Nothing to choose on: no output of the validation recordings is valid")
+        raise ValueError(
+            "Nothing to choose on, no output of the validation recordings is valid: they must be "
+            "longer than the network's warm-up, and learning_rate so low that training does not "
+            "diverge"
+        )
     return -float(np.mean(np.logaddexp(0, score)))
 
 
