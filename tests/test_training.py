@@ -169,7 +169,7 @@ def test_broken_leftovers_are_made_anew(tmp_path, recordings):
 
 def test_training_that_diverges_is_one_sentence(recordings):
     wild = replace(QUICK, learning_rate=1e30)
-    with pytest.raises(ValueError, match="learning_rate .*diverge"):
+    with pytest.raises(ValueError, match=r"learning_rate .*diverge"):
         rv.train("seizure", recordings[:4], training=wild)
 
 
