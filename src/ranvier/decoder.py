@@ -19,18 +19,16 @@ import numpy as np
 from ranvier.channels import TEN_TWENTY
 from ranvier.decisions import Alarm, AlarmRule
 from ranvier.decoding import Chain, Prediction, collect
+from ranvier.formats.hed_score import replacing
 from ranvier.networks import make_network
 from ranvier.recording import Array, Events, Layout, Recording
 from ranvier.runtime import NetworkStage
 from ranvier.stages import build, coverages
-from ranvier.store import Prepared, first_output
+from ranvier.store import BLOCK, Prepared, first_output
 from ranvier.streaming import Pipeline, check_layout
 
 FORMAT = 1
 """Version of the decoder file that this version of Ranvier writes and reads."""
-
-BLOCK = 3600
-"""Steps of a prepared recording that are read at once."""
 
 LARGEST = 2**30
 """Bytes that a decoder file may unpack to."""
@@ -171,14 +169,9 @@ class Decoder:
             "weights.safetensors": weights,
             "golden.npz": _golden(self),
         }
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
-                for name, content in parts.items():
-                    file.writestr(zipfile.ZipInfo(name), content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as file:
+            for name, content in parts.items():
+                file.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
         return path
 
     def as_dict(self) -> dict[str, Any]:

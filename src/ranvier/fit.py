@@ -16,7 +16,7 @@ import numpy as np
 
 from ranvier.checkpoint import Progress, Weights, copy_of, load_checkpoint, save_checkpoint
 from ranvier.recording import Array
-from ranvier.store import Prepared
+from ranvier.store import BLOCK, Prepared
 from ranvier.training import Training, balance, batches, pad
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 log = logging.getLogger("ranvier")
-
-BLOCK = 3600
-"""Steps that are read at once when a whole recording is decoded."""
 
 
 @dataclass(frozen=True)

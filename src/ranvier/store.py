@@ -17,6 +17,9 @@ from ranvier.recording import Array, Events, Recording
 from ranvier.stages import build, coverages
 from ranvier.streaming import Pipeline
 
+BLOCK = 3600
+"""Steps of a prepared recording that are read at once when the whole is decoded."""
+
 Stages = Sequence[Mapping[str, Any]]
 
 
