@@ -161,5 +161,5 @@ def test_sizes_that_are_too_small_are_refused(size):
 
 
 def test_heads_that_do_not_divide_a_token_are_refused():
-    with pytest.raises(ValueError, match="Invalid heads: 7, must divide the size of a token, 80"):
+    with pytest.raises(ValueError, match="Invalid heads: 7, must divide 80"):
         AttnSleep(("Fpz-Cz",), heads=7)

@@ -102,9 +102,9 @@ def test_a_window_of_four_seconds_has_one_answer_for_each_class(name):
         ("vit", {"patch": 15}, "Invalid patch: 15, must divide 1024"),
         ("vit", {"heads": 3}, "Invalid heads: 3, must divide 40"),
         ("vit", {"layers": 0}, "Invalid layers: 0, must be at least 1"),
-        ("cct", {"heads": 3}, "Invalid heads: 3, must divide the hidden size of 40"),
+        ("cct", {"heads": 3}, "Invalid heads: 3, must divide 40"),
         ("cct", {"filters": 0}, "Invalid filters: 0, must be at least 1"),
-        ("r_transformer", {"heads": 0}, "Invalid heads: 0, must divide the hidden size of 40"),
+        ("r_transformer", {"heads": 0}, "Invalid heads: 0, must divide 40"),
         ("r_transformer", {"kernel": 0}, "Invalid kernel: 0, must be at least 1"),
     ],
 )

@@ -64,9 +64,12 @@ def test_a_table_without_stages_has_events_only(tmp_path, rows):
         (["0 30 sleep_stage_N4"], "invalid stage: sleep_stage_N4, possible options: sleep_stage_W"),
         (["0 60 sleep_stage_W", "30 30 sleep_stage_N1"], "at 30 s overlaps the one before it"),
         (["0 30 sleep_stage_W", "45 30 sleep_stage_N1"], "does not fit epochs of 30 s"),
-        (["0 0 sleep_stage_W"], "stages fit no epochs of 1 s or longer"),
-        (["0 30 sleep_stage_W", "30 17.35 sleep_stage_W"], "stages fit no epochs of 1 s or longer"),
-        (["0 30 sleep_stage_W", "9e9 30 sleep_stage_W"], "300000001 epochs, must be at most"),
+        (["0 0 sleep_stage_W"], "the stage at 0 s lasts 0 s, must last above 0 s"),
+        (
+            ["0 30 sleep_stage_W", "30 17.35 sleep_stage_W"],
+            "invalid epoch: 0.05 s, must be 1 s or longer",
+        ),
+        (["0 30 sleep_stage_W", "9e7 30 sleep_stage_W"], "3000001 epochs, must be at most"),
     ],
 )
 def test_tables_that_make_no_sense_are_refused_by_name(tmp_path, rows, message):

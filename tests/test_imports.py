@@ -14,10 +14,10 @@ ROOT = Path(__file__).parents[1] / "src" / "ranvier"
 ORDER = [
     "truth", "recording", "channels", "streaming", "formats", "simulate", "signal", "features",
     "stages", "networks", "authors", "decisions", "tasks", "splits", "store", "training",
-    "checkpoint", "fit", "runtime", "decoding", "decoder", "page", "scoring", "baseline", "recipe",
-    "fitting", "evaluation", "live", "figures", "figures_sleep", "report_scores",
-    "report_sleep_statistics", "report_sleep_trust", "report_sleep", "report", "commands",
-    "__main__", "__init__",
+    "lesson", "checkpoint", "fit", "runtime", "decoding", "decoder", "page", "scoring",
+    "baseline", "recipe", "fitting", "evaluation", "live", "figures", "figures_sleep",
+    "report_scores", "report_sleep_statistics", "report_sleep_trust", "report_sleep", "report",
+    "commands", "__main__", "__init__",
 ]  # fmt: skip
 """Each imports only from those before it."""
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 import ranvier as rv
 from ranvier.channels import DOUBLE_BANANA
-from ranvier.fit import pooled_over_sites
+from ranvier.lesson import pooled_over_sites
 from ranvier.live.runner import certify
 from ranvier.networks import NETWORKS, make_network
 from ranvier.recipe import packaged_recipe

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranvier.checkpoint import Progress, Weights, copy_of, load_checkpoint, save_checkpoint
+from ranvier.lesson import Lesson, pooled_outputs, validate
 from ranvier.recording import Array
 from ranvier.store import Prepared
-from ranvier.tasks import Loss, Quality, Task
-from ranvier.training import SCHEDULES, Training, batches, by_name, pad
+from ranvier.tasks import Task
+from ranvier.training import SCHEDULES, Training, batches, by_name
 
 if TYPE_CHECKING:
     import torch
@@ -48,98 +49,6 @@ class Fitted:
     history: list[dict[str, float]]
     class_weights: Array | None
     solved: bool = False
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What is learnt: the task with all that is known of the training part.
-
-    Parameters
-    ----------
-    task
-        What is decoded.
-    loss, quality
-        What is made small in training, and large in validation.
-    class_weights
-        How much each class counts, or None.
-    centre, spread
-        By which targets are scaled.
-    """
-
-    task: Task
-    loss: Loss
-    quality: Quality
-    class_weights: Array | None
-    centre: Array
-    spread: Array
-
-    @classmethod
-    def of(cls, task: Task, network: Any, train: Sequence[Prepared], settings: Training) -> Lesson:
-        """Look at the targets of the training part, and at nothing else.
-
-        Raises
-        ------
-        ValueError
-            If there is nothing to learn, or the loss or metric is unknown.
-        """
-        targets = np.concatenate([one.targets(network.window, network.hop) for one in train])
-        weights = task.weights(targets)
-        return cls(
-            task,
-            by_name("loss", settings.loss, task.losses),
-            by_name("metric", settings.metric, task.qualities),
-            weights if settings.class_weights else None,
-            *task.scaling(targets),
-        )
-
-    def loss_of(self, logits: Tensor, targets: Tensor) -> Tensor | None:
-        """Return the loss over valid outputs with known targets, or None if there is none.
-
-        Parameters
-        ----------
-        logits
-            (batch, output, site, class); NaN where not valid.
-        targets
-            (batch, output) or (batch, output, axis); NaN where not known.
-        """
-        import torch
-
-        pooled, valid = pooled_over_sites(logits)
-        known = ~targets.isnan() if targets.dim() == 2 else ~targets.isnan().any(dim=2)
-        valid = valid & known
-        if not valid.any():
-            return None
-        weights = self.class_weights
-        given = None if weights is None else torch.as_tensor(weights, dtype=pooled.dtype)
-        scaled = (targets[valid] - self._like(self.centre, pooled)) / self._like(
-            self.spread, pooled
-        )
-        return self.loss(pooled[valid], scaled, None if given is None else given.to(pooled.device))
-
-    @staticmethod
-    def _like(values: Array, tensor: Tensor) -> Tensor:
-        import torch
-
-        return torch.as_tensor(values, dtype=tensor.dtype, device=tensor.device)
-
-
-def pooled_over_sites(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Average over the sites that have something to say.
-
-    Parameters
-    ----------
-    logits
-        (batch, output, site, class); NaN where not valid.
-
-    Returns
-    -------
-    pooled, valid
-        (batch, output, class), and whether any site was valid, (batch, output).
-    """
-    spoken = ~logits.isnan()
-    count = spoken.sum(dim=2)
-    pooled = logits.masked_fill(~spoken, 0.0).sum(dim=2) / count.clamp(min=1)
-    return pooled, count[..., 0] > 0
 
 
 def fit(  # noqa: PLR0917
@@ -192,7 +101,6 @@ def fit(  # noqa: PLR0917
         return _solve(network, lesson, train, validation, settings)
     fabric = _fabric(device, settings.precision)
     model, optimiser = fabric.setup(network, _optimiser(network, settings))
-    model = _compiled(model, settings)
     checkpoint = folder / "checkpoint.safetensors"
     run = run_key(network, (train, validation), settings, [about, seed, device])
     weights = Weights(network, copy_of(network), optimiser)
@@ -269,14 +177,6 @@ def _optimiser(network: Any, settings: Training) -> torch.optim.Optimizer:
         return make(groups, lr=settings.learning_rate, **settings.optimiser_settings)
     except TypeError as error:
         raise ValueError(f"Invalid optimiser_settings of {settings.optimiser!r}: {error}") from None
-
-
-def _compiled(model: Any, settings: Training) -> Any:
-    if not settings.compile:
-        return model
-    import torch
-
-    return torch.compile(model)
 
 
 @contextmanager
@@ -376,58 +276,6 @@ def run_key(
         initial.update(name.encode() + weight.detach().cpu().numpy().tobytes())
     described = json.dumps([decisive, recordings, about, initial.hexdigest()], default=str)
     return hashlib.sha256(described.encode()).hexdigest()
-
-
-def pooled_outputs(network: Any, recordings: Sequence[Prepared], batch: int) -> tuple[Array, Array]:
-    """Return all valid outputs with known targets, (output, class), and their targets.
-
-    Parameters
-    ----------
-    network
-        In evaluation mode.
-    recordings
-        Decoded from their first step to the last.
-    batch
-        How many side by side.
-    """
-    import torch
-
-    outputs, targets = [], []
-    ordered = sorted(recordings, key=len)
-    device = next(network.parameters()).device
-    for start in range(0, len(ordered), batch):
-        group = ordered[start : start + batch]
-        state, parts = network.initial_state(len(group)), []
-        size = group[-1].block
-        for first in range(0, max(1, len(group[-1])), size):
-            block = pad([one.features(first, first + size) for one in group])
-            with torch.inference_mode():
-                logits, state = network.step(torch.as_tensor(block, device=device), state)
-                pooled, valid = pooled_over_sites(logits)
-            parts.append(pooled.masked_fill(~valid[..., None], torch.nan).cpu().numpy())
-        found = np.concatenate(parts, axis=1)
-        for one, rows in zip(group, found, strict=True):
-            truth = one.targets(network.window, network.hop)
-            known = ~np.isnan(rows[: len(truth)]).any(axis=1)
-            known &= ~np.isnan(truth).any(axis=tuple(range(1, truth.ndim)))
-            outputs.append(rows[: len(truth)][known])
-            targets.append(truth[known])
-    return np.concatenate(outputs).astype(np.float64), np.concatenate(targets)
-
-
-def validate(network: Any, lesson: Lesson, recordings: Sequence[Prepared], batch: int) -> float:
-    """Return how well the network does on recordings, by the lesson's measure; 0 if it has none."""
-    outputs, targets = pooled_outputs(network, recordings, batch)
-    if not len(outputs):
-        raise ValueError(
-            "Nothing to choose on, no output of the validation recordings is valid: they must be "
-            "longer than the network's warm-up, and learning_rate so low that training does not "
-            "diverge"
-        )
-    if targets.ndim == 2:
-        targets = (targets - lesson.centre) / lesson.spread
-    quality = lesson.quality(outputs, targets)
-    return 0.0 if np.isnan(quality) else quality
 
 
 def _detach(state: Any) -> Any:

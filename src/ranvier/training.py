@@ -73,8 +73,6 @@ class Training:
         Recordings side by side when validating.
     precision
         As in Lightning Fabric, such as ``"32-true"`` or ``"bf16-mixed"``.
-    compile
-        Whether torch compiles the training step; batches must then be of one size.
     """
 
     passes: int = 40
@@ -100,7 +98,6 @@ class Training:
     save_every: int = 1
     eval_batch: int = 8
     precision: str = "32-true"
-    compile: bool = False
 
     def __post_init__(self) -> None:
         for name in ("passes", "patience", "batch", "save_every", "eval_batch"):

@@ -7,22 +7,17 @@ Tables of others, whose rows span several epochs, are read as well.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ranvier.formats.hed_score import LABELS, LONGEST, read_events, write_text
+from ranvier.formats.hed_score import LABELS, read_events, write_text
+from ranvier.formats.stage_grid import Run, place_runs
 from ranvier.truth import SLEEP_STAGES, Event, Events, Hypnogram
 
 COLUMNS = ("onset", "duration", LABELS[1])
 PREFIX, UNKNOWN = "sleep_stage_", "unknown"
-USUAL_EPOCH, SHORTEST_EPOCH = 30.0, 1.0
-ROUNDING = 0.011
-"""Seconds by which times written with two decimals may differ from the grid of epochs."""
-MOST_EPOCHS = 1_000_000
-
 _STAGES = {f"{PREFIX}{stage}".lower(): stage for stage in SLEEP_STAGES} | {
     f"{PREFIX}R".lower(): "REM",
     f"{PREFIX}{UNKNOWN}": "",
@@ -86,7 +81,8 @@ def read_stages(path: str | os.PathLike[str]) -> tuple[Events | None, Hypnogram 
         return events, None
     others = tuple(event for event in events if not _is_stage(event))
     try:
-        hypnogram = _place(staged, _epoch_length(staged))
+        runs = [Run(event.onset, event.duration, _stage(event)) for event in staged]
+        hypnogram = place_runs(runs, _epoch_of(runs))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return (replace(events, items=others) if others else None), hypnogram
@@ -96,18 +92,10 @@ def _is_stage(event: Event) -> bool:
     return event.label.lower().startswith(PREFIX)
 
 
-def _place(staged: Sequence[Event], epoch: float) -> Hypnogram:
-    first = staged[0].onset
-    stages: list[str] = []
-    for event in staged:
-        begin = _whole(event.onset - first, event, epoch)
-        count = _whole(event.duration, event, epoch)
-        if begin < len(stages):
-            raise ValueError(f"the stage at {event.onset:g} s overlaps the one before it")
-        if begin + count > MOST_EPOCHS:
-            raise ValueError(f"{begin + count} epochs, must be at most {MOST_EPOCHS}")
-        stages += [""] * (begin - len(stages)) + [_stage(event)] * count
-    return Hypnogram(tuple(stages), first + len(stages) * epoch, epoch, first)
+def _epoch_of(runs: Sequence[Run]) -> float | None:
+    """Return what all rows of several last: one epoch each, as they are written here."""
+    durations = {run.duration for run in runs}
+    return durations.pop() if len(runs) > 1 and len(durations) == 1 else None
 
 
 def clip_hypnogram(hypnogram: Hypnogram, duration: float) -> tuple[Hypnogram, list[str]]:
@@ -124,31 +112,6 @@ def clip_hypnogram(hypnogram: Hypnogram, duration: float) -> tuple[Hypnogram, li
     left_out = len(hypnogram) - len(clipped)
     notes = [f"{left_out} epochs that end after the signal are left out"] if left_out else []
     return clipped, notes
-
-
-def _epoch_length(staged: Sequence[Event]) -> float:
-    """Return what all rows last; if they differ, 30 s or what divides them all."""
-    durations = {event.duration for event in staged}
-    if max(durations) > LONGEST:
-        raise ValueError(f"a stage lasts {max(durations):g} s, must be at most {LONGEST:g} s")
-    if len(durations) == 1 and len(staged) > 1:
-        length = durations.pop()
-    else:
-        length = math.gcd(*(round(100 * duration) for duration in durations)) / 100
-        length = USUAL_EPOCH if length and length % USUAL_EPOCH == 0 else length
-    if length < SHORTEST_EPOCH:
-        raise ValueError(f"stages fit no epochs of {SHORTEST_EPOCH:g} s or longer")
-    return length
-
-
-def _whole(seconds: float, event: Event, epoch: float) -> int:
-    epochs = round(seconds / epoch)
-    if abs(seconds - epochs * epoch) > ROUNDING:
-        raise ValueError(
-            f"the stage at {event.onset:g} s, which lasts {event.duration:g} s, does not fit "
-            f"epochs of {epoch:g} s"
-        )
-    return epochs
 
 
 def _stage(event: Event) -> str:

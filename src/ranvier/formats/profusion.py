@@ -14,8 +14,9 @@ from typing import NoReturn
 from xml.etree import ElementTree as ET
 
 from ranvier.formats.hed_score import write_text
-from ranvier.formats.hypnogram_tables import MOST_EPOCHS, USUAL_EPOCH
 from ranvier.formats.stage_grid import (
+    MOST_EPOCHS,
+    USUAL_EPOCH,
     Run,
     checked_epoch,
     from_start,

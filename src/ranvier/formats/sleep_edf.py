@@ -22,10 +22,11 @@ import edfio
 from ranvier.formats.edf import read_annotations
 from ranvier.formats.edf_header import read_header
 from ranvier.formats.hed_score import replacing
-from ranvier.formats.hypnogram_tables import USUAL_EPOCH, clip_hypnogram
+from ranvier.formats.hypnogram_tables import clip_hypnogram
 from ranvier.formats.stage_grid import (
     LABELS,
     UNSCORED,
+    USUAL_EPOCH,
     Run,
     check_placed,
     checked_epoch,

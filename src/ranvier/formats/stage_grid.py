@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ranvier.formats.hed_score import LONGEST
-from ranvier.formats.hypnogram_tables import MOST_EPOCHS, ROUNDING, SHORTEST_EPOCH, USUAL_EPOCH
 from ranvier.truth import Hypnogram
 
+USUAL_EPOCH, SHORTEST_EPOCH = 30.0, 1.0
+ROUNDING = 0.011
+"""Seconds by which times written with two decimals may differ from the grid of epochs."""
+MOST_EPOCHS = 1_000_000
 UNSCORED = "?"
 LABELS = {
     "w": "W", "wake": "W", "n1": "N1", "s1": "N1", "n2": "N2", "s2": "N2", "n3": "N3", "s3": "N3",

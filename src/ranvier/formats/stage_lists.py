@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.formats.hed_score import write_text
-from ranvier.formats.hypnogram_tables import USUAL_EPOCH
 from ranvier.formats.stage_grid import (
     UNSCORED,
+    USUAL_EPOCH,
     Run,
     check_placed,
     checked_epoch,

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from ranvier.networks.arnn_cell import Cell
 from ranvier.networks.carried import CarriedNetwork
+from ranvier.networks.sizes import check_dropout, check_sizes, choose
 from ranvier.networks.windows import WindowNetwork
 
 WINDOWS_AT_ONCE = 4
@@ -223,9 +224,7 @@ def arnn(
     ValueError
         If the memory or an option is not allowed.
     """
-    if memory not in FORMS:
-        raise ValueError(f"Invalid memory: {memory!r}, possible options: {list(FORMS)}")
-    made: WindowARNN | CarriedARNN = FORMS[memory](channels, **options)
+    made: WindowARNN | CarriedARNN = choose("memory", memory, FORMS)(channels, **options)
     return made
 
 
@@ -239,10 +238,7 @@ def _never_read(hidden: int) -> nn.ModuleDict:
 
 
 def _check(*, head_size: int, dropout: float, **sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"Invalid {name}: {size}, must be at least 1")
+    check_sizes(**sizes)
+    check_dropout(dropout)
     if head_size < 2 or head_size % 2:
         raise ValueError(f"Invalid head_size: {head_size}, must be even and at least 2")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"Invalid dropout: {dropout}, must be at least 0 and below 1")

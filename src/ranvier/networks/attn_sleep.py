@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ranvier.networks.sizes import check_divides, check_sizes
 from ranvier.networks.windows import WindowNetwork
 
 RECALIBRATED_FROM = 128
@@ -303,10 +304,11 @@ class AttnSleep(WindowNetwork):
     ) -> None:
         _check_options(form=form, attend=attend, query=query, start=start)
         sizes = FORMS[form] if window is None else FORMS[form]._replace(window=window)
-        _check_counts(window=sizes.window, maps=maps, layers=layers, heads=heads, hidden=hidden)
+        check_sizes(2, window=sizes.window, maps=maps)
+        check_sizes(layers=layers, heads=heads, hidden=hidden)
         over_time, norm_query = attend == "time", query == "normalised"
         shape = Tokens(maps, sizes.steps, heads, hidden, attention_dropout, over_time, norm_query)
-        _check_heads(shape)
+        check_divides("heads", heads, shape.size)
         super().__init__(
             channels,
             window=sizes.window,
@@ -341,20 +343,6 @@ def _check_options(**options: str) -> None:
     for name, given in options.items():
         if given not in allowed[name]:
             raise ValueError(f"Invalid {name}: {given!r}, possible options: {allowed[name]}")
-
-
-def _check_counts(**counts: int) -> None:
-    for name, count in counts.items():
-        least = 2 if name in ("window", "maps") else 1
-        if count < least:
-            raise ValueError(f"Invalid {name}: {count}, must be at least {least}")
-
-
-def _check_heads(shape: Tokens) -> None:
-    if shape.size % shape.heads:
-        raise ValueError(
-            f"Invalid heads: {shape.heads}, must divide the size of a token, {shape.size}"
-        )
 
 
 def _unused(shape: Tokens, layers: int) -> nn.ModuleDict:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ranvier.networks.sizes import check_divides, check_sizes
 from ranvier.networks.windows import WindowNetwork
 
 
@@ -135,7 +136,8 @@ class CCT(WindowNetwork):
         classes: int = 1,
         context: int = 0,
     ) -> None:
-        _check(heads, filters=filters, hidden=hidden, layers=layers, widening=widening)
+        check_sizes(filters=filters, hidden=hidden, layers=layers, widening=widening)
+        check_divides("heads", heads, hidden)
         super().__init__(
             channels, window=window, hop=hop, embedding=hidden, classes=classes, context=context
         )
@@ -168,13 +170,3 @@ def _convolution(incoming: int, outgoing: int) -> tuple[nn.Module, ...]:
 
 def _halved(size: int) -> int:
     return (size + 1) // 2
-
-
-def _check(heads: int, **sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"Invalid {name}: {size}, must be at least 1")
-    if heads < 1 or sizes["hidden"] % heads:
-        raise ValueError(
-            f"Invalid heads: {heads}, must divide the hidden size of {sizes['hidden']}"
-        )

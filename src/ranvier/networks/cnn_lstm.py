@@ -17,6 +17,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from ranvier.networks.sizes import check_sizes, choose
 from ranvier.networks.windows import WindowNetwork
 
 ACTIVATIONS = {"none": nn.Identity, "relu": nn.ReLU}
@@ -67,12 +68,8 @@ class CNNLSTM(WindowNetwork):
         classes: int = 1,
         context: int = 0,
     ) -> None:
-        if activation not in ACTIVATIONS:
-            raise ValueError(
-                f"Invalid activation: {activation!r}, possible options: {list(ACTIVATIONS)}"
-            )
-        _check(1, filters=filters, dense=dense, hidden=hidden, layers=layers)
-        _check(6, channels=len(channels), features=features)
+        check_sizes(filters=filters, dense=dense, hidden=hidden, layers=layers)
+        check_sizes(6, channels=len(channels), features=features)
         super().__init__(
             channels,
             window=window,
@@ -82,7 +79,7 @@ class CNNLSTM(WindowNetwork):
             features=features,
             context=context,
         )
-        act = ACTIVATIONS[activation]
+        act = choose("activation", activation, ACTIVATIONS)
         places = (len(channels) - 4) // 2 * ((features - 4) // 2)
         self.look = nn.Sequential(
             nn.Conv2d(1, filters, 3),
@@ -102,9 +99,3 @@ class CNNLSTM(WindowNetwork):
         _, (state, _) = self.lstm(seen.view(len(windows), self.window, -1))
         newest: Tensor = state[-1]
         return newest
-
-
-def _check(least: int, **sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < least:
-            raise ValueError(f"Invalid {name}: {size}, must be at least {least}")

@@ -25,9 +25,10 @@ import torch
 from torch import Tensor, nn
 
 from ranvier.networks.graph import weights_between
+from ranvier.networks.sizes import check_sizes, choose
 from ranvier.networks.windows import WindowNetwork
 
-DIRECTIONS = ("both", "forward")
+DIRECTIONS = {"both": True, "forward": False}
 
 
 class DCRNN(WindowNetwork):
@@ -76,11 +77,7 @@ class DCRNN(WindowNetwork):
         classes: int = 1,
         context: int = 0,
     ) -> None:
-        if directions not in DIRECTIONS:
-            raise ValueError(
-                f"Invalid directions: {directions!r}, possible options: {list(DIRECTIONS)}"
-            )
-        _check(features=features, hidden=hidden, layers=layers, hops=hops)
+        check_sizes(features=features, hidden=hidden, layers=layers, hops=hops)
         super().__init__(
             channels,
             window=window,
@@ -93,7 +90,7 @@ class DCRNN(WindowNetwork):
         weights = weights_between(channels, adjacency)
         if (weights < 0).any():
             raise ValueError(f"Invalid adjacency: {weights.min()}, no weight may be below 0")
-        ways = [weights, weights.T] if directions == "both" else [weights]
+        ways = [weights, weights.T] if choose("directions", directions, DIRECTIONS) else [weights]
         self.register_buffer("walks", _walks(ways, hops), persistent=False)
         self.walks: Tensor
         count = 1 + hops * len(ways)
@@ -159,9 +156,3 @@ def _walks(ways: Sequence[npt.NDArray[np.floating]], hops: int) -> Tensor:
         walks += [np.linalg.matrix_power(step, count) for count in range(1, hops + 1)]
     by_node = np.stack(walks, axis=1).reshape(-1, len(ways[0]))
     return torch.as_tensor(by_node, dtype=torch.float32)
-
-
-def _check(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"Invalid {name}: {size}, must be at least 1")

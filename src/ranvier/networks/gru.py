@@ -12,6 +12,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ranvier.networks.carried import CarriedNetwork
+from ranvier.networks.sizes import check_dropout, check_sizes, choose
 from ranvier.networks.windows import WindowNetwork
 
 
@@ -105,14 +106,9 @@ def gru(
     ValueError
         If an option is unknown or out of its range.
     """
-    if memory not in FORMS:
-        raise ValueError(f"Invalid memory: {memory!r}, possible options: {list(FORMS)}")
-    if min(hidden, layers, window) < 1 or not 0 <= dropout < 1:
-        raise ValueError(
-            f"Invalid hidden, layers, window or dropout: {hidden}, {layers}, {window} and "
-            f"{dropout}, must be at least 1, and from 0 to below 1"
-        )
-    return FORMS[memory](
+    check_sizes(hidden=hidden, layers=layers, window=window)
+    check_dropout(dropout)
+    return choose("memory", memory, FORMS)(
         channels, window=window, hidden=hidden, layers=layers, dropout=dropout, classes=classes
     )
 

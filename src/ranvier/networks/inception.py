@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ranvier.networks.sizes import check_dropout, check_sizes
 from ranvier.networks.windows import WindowNetwork
 
 FILTERS, FILTER_TAPS = 7, 128
@@ -264,12 +265,9 @@ def _check(
 ) -> None:
     if not pooling or not set(pooling) <= set(POOLS):
         raise ValueError(f"Invalid pooling: {pooling!r}, must be some of {list(POOLS)}")
-    for name, least in (("upsample", upsample), ("classes", classes)):
-        if least < 1:
-            raise ValueError(f"Invalid {name}: {least}, must be at least 1")
+    check_sizes(upsample=upsample, classes=classes)
+    check_dropout(dropout)
     if not 2 * HIGHEST < rate * upsample < float("inf"):
         raise ValueError(
             f"Invalid rate: {rate} Hz, must be finite and, times upsample, above {2 * HIGHEST}"
         )
-    if not 0 <= dropout < 1:
-        raise ValueError(f"Invalid dropout: {dropout}, must be from 0 to below 1")

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from ranvier.networks.carried import CarriedNetwork
+from ranvier.networks.sizes import check_sizes, choose
 from ranvier.networks.windows import WindowNetwork
 
 
@@ -54,7 +55,7 @@ class WindowLSTM(WindowNetwork):
         classes: int = 1,
         context: int = 0,
     ) -> None:
-        _check(hidden=hidden, layers=layers)
+        check_sizes(hidden=hidden, layers=layers)
         super().__init__(
             channels, window=window, hop=hop, embedding=hidden, classes=classes, context=context
         )
@@ -101,7 +102,7 @@ class CarriedLSTM(CarriedNetwork):
         classes: int = 1,
         warm_up: int = 0,
     ) -> None:
-        _check(hidden=hidden, layers=layers)
+        check_sizes(hidden=hidden, layers=layers)
         super().__init__(
             channels, segment=segment, embedding=hidden, classes=classes, warm_up=warm_up
         )
@@ -146,13 +147,5 @@ def lstm(
     ValueError
         If the memory or a size is not allowed.
     """
-    if memory not in FORMS:
-        raise ValueError(f"Invalid memory: {memory!r}, possible options: {list(FORMS)}")
-    made: WindowLSTM | CarriedLSTM = FORMS[memory](channels, **options)
+    made: WindowLSTM | CarriedLSTM = choose("memory", memory, FORMS)(channels, **options)
     return made
-
-
-def _check(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"Invalid {name}: {size}, must be at least 1")

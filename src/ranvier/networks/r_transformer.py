@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ranvier.networks.sizes import check_divides, check_sizes
 from ranvier.networks.windows import WindowNetwork
 
 
@@ -142,8 +143,9 @@ class RTransformer(WindowNetwork):
         classes: int = 1,
         context: int = 0,
     ) -> None:
-        sizes = {"hidden": hidden, "layers": layers, "kernel": kernel, "recurrences": recurrences}
-        _check(heads, widening=widening, **sizes)
+        check_sizes(hidden=hidden, layers=layers, widening=widening)
+        check_sizes(kernel=kernel, recurrences=recurrences)
+        check_divides("heads", heads, hidden)
         super().__init__(
             channels, window=window, hop=hop, embedding=hidden, classes=classes, context=context
         )
@@ -169,13 +171,3 @@ class RTransformer(WindowNetwork):
         for left, layer in enumerate(self.layers, start=1 - len(self.layers)):
             tokens = layer(tokens, self.future if left else None)
         return tokens[:, -1]
-
-
-def _check(heads: int, **sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"Invalid {name}: {size}, must be at least 1")
-    if heads < 1 or sizes["hidden"] % heads:
-        raise ValueError(
-            f"Invalid heads: {heads}, must divide the hidden size of {sizes['hidden']}"
-        )

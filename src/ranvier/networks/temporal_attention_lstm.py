@@ -25,6 +25,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ranvier.networks.sizes import check_dropout, check_sizes, choose
 from ranvier.networks.windows import WindowNetwork
 
 SMALLEST = 1e-3
@@ -80,13 +81,10 @@ class TemporalAttentionLSTM(WindowNetwork):
         context: int = 0,
         least: int | None = None,
     ) -> None:
-        if score not in SCORES:
-            raise ValueError(f"Invalid score: {score!r}, possible options: {list(SCORES)}")
-        if hidden < 2 or dense < 1 or not 0 <= dropout < 1:
-            raise ValueError(
-                f"Invalid hidden, dense or dropout: {hidden}, {dense} and {dropout}, must be at "
-                "least 2, at least 1, and from 0 to below 1"
-            )
+        weigh = choose("score", score, SCORES)
+        check_sizes(2, hidden=hidden)
+        check_sizes(dense=dense)
+        check_dropout(dropout)
         super().__init__(
             channels,
             window=window,
@@ -99,7 +97,7 @@ class TemporalAttentionLSTM(WindowNetwork):
         self.both_ways = nn.LSTM(len(channels), hidden, batch_first=True, bidirectional=True)
         self.normalise = nn.LayerNorm(2 * hidden, eps=SMALLEST)
         self.onward = nn.LSTM(2 * hidden, hidden, batch_first=True)
-        self.score = SCORES[score](hidden) if attention else None
+        self.score = weigh(hidden) if attention else None
         self.dense = nn.Linear(hidden, dense)
         self.dropout = nn.Dropout(dropout)
         self.apply(_start_as_in_keras)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ranvier.networks.sizes import check_divides, check_dropout, check_sizes
 from ranvier.networks.windows import WindowNetwork
 
 
@@ -62,12 +63,9 @@ class Transformer(WindowNetwork):
         classes: int = 1,
         context: int = 0,
     ) -> None:
-        _check(features=features, hidden=hidden, layers=layers, heads=heads, widening=widening)
-        if hidden % heads or not 0 <= dropout < 1:
-            raise ValueError(
-                f"Invalid heads or dropout: {heads} and {dropout}, the heads must divide {hidden} "
-                "and the dropout be from 0 to below 1"
-            )
+        check_sizes(features=features, hidden=hidden, layers=layers, widening=widening)
+        check_divides("heads", heads, hidden)
+        check_dropout(dropout)
         super().__init__(
             channels,
             window=window,
@@ -93,9 +91,3 @@ class Transformer(WindowNetwork):
         """Return the mean of the steps' tokens, (window, hidden)."""
         tokens: Tensor = self.layers(self.project(windows.flatten(2)) + self.positions)
         return tokens.mean(dim=1)
-
-
-def _check(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"Invalid {name}: {size}, must be at least 1")

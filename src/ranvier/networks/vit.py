@@ -12,12 +12,13 @@ Rukhsar, Tiwari: ARNN, arXiv 2403.03276. What differs from the published compari
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from ranvier.networks.sizes import check_divides, check_sizes
 from ranvier.networks.windows import WindowNetwork
 
 POOLS = ("class_token", "mean")
@@ -73,8 +74,11 @@ class ViT(WindowNetwork):
         classes: int = 1,
         context: int = 0,
     ) -> None:
-        divisors = {"patch": (patch, window), "heads": (heads, hidden)}
-        _check(pool, divisors, hidden=hidden, layers=layers, widening=widening)
+        check_sizes(hidden=hidden, layers=layers, widening=widening)
+        check_divides("patch", patch, window)
+        check_divides("heads", heads, hidden)
+        if pool not in POOLS:
+            raise ValueError(f"Invalid pool: {pool!r}, possible options: {list(POOLS)}")
         super().__init__(
             channels, window=window, hop=hop, embedding=hidden, classes=classes, context=context
         )
@@ -110,14 +114,3 @@ class ViT(WindowNetwork):
         spoken = tokens.mean(dim=1) if self.class_token is None else tokens[:, 0]
         normed: Tensor = self.norm(spoken)
         return normed
-
-
-def _check(pool: str, divisors: Mapping[str, tuple[int, int]], **sizes: int) -> None:
-    if pool not in POOLS:
-        raise ValueError(f"Invalid pool: {pool!r}, possible options: {list(POOLS)}")
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"Invalid {name}: {size}, must be at least 1")
-    for name, (size, whole) in divisors.items():
-        if size < 1 or whole % size:
-            raise ValueError(f"Invalid {name}: {size}, must divide {whole}")

@@ -1,0 +1,34 @@
+"""What the options of networks may be; each refusal is one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+Form = TypeVar("Form")
+
+
+def check_sizes(least: int = 1, **sizes: int) -> None:
+    """Refuse sizes that are below the least."""
+    for name, size in sizes.items():
+        if size < least:
+            raise ValueError(f"Invalid {name}: {size}, must be at least {least}")
+
+
+def check_divides(name: str, size: int, whole: int) -> None:
+    """Refuse a size that does not divide the whole."""
+    if size < 1 or whole % size:
+        raise ValueError(f"Invalid {name}: {size}, must divide {whole}")
+
+
+def check_dropout(dropout: float) -> None:
+    """Refuse a share that is not from 0 to below 1."""
+    if not 0 <= dropout < 1:
+        raise ValueError(f"Invalid dropout: {dropout}, must be at least 0 and below 1")
+
+
+def choose(name: str, given: str, options: Mapping[str, Form]) -> Form:
+    """Return the option of this name, refuse others."""
+    if given not in options:
+        raise ValueError(f"Invalid {name}: {given!r}, possible options: {list(options)}")
+    return options[given]
