@@ -1,13 +1,14 @@
 """How much faster our networks are than textbook forms of the same mathematics, in plain torch.
 
     pip install "ranvier[bench]"
-    python benchmarks/networks.py [NETWORK ...] [--lengths]
+    python benchmarks/networks.py [NETWORK ...] [--alone | --lengths]
 
 The textbook forms in ``benchmarks/reference`` give the same answers. Both forms take turns in one
 process on one thread; given are the medians of the processor time, and the medians over the rounds
 of the ratios of processor time and of wall time. Forwards run without gradients, at batch 1 (live)
-and more. With ``--lengths``, ARNN's time for a window is shown against the length of the window,
-beside networks with attention over all of it.
+and more. With ``--alone``, every network answers live, one hop after another, and learns from 32
+windows at once, with nothing beside it. With ``--lengths``, ARNN's time for a window is shown
+against the length of the window, beside networks with attention over all of it.
 """
 
 import sys
@@ -184,6 +185,78 @@ def timed(
     ]
 
 
+EEG, UNITS = 18, 96
+GRAPH = len(TEN_TWENTY)
+ALONE: dict[str, tuple[str, int, dict[str, object]]] = {
+    "REST, carried": ("rest", GRAPH, {}),
+    "REST, clips of 12 s": ("rest", GRAPH, {"memory": "clip", "clip": 12}),
+    "Transformer": ("transformer", GRAPH, {}),
+    "DCRNN": ("dcrnn", GRAPH, {}),
+    "DCRNN, forward alone": ("dcrnn", GRAPH, {"directions": "forward"}),
+    "CNN-LSTM": ("cnn_lstm", GRAPH, {}),
+    "ARNN, windows": ("arnn", EEG, {}),
+    "ARNN, carried": ("arnn", EEG, {"memory": "carry"}),
+    "LSTM, windows": ("lstm", EEG, {"memory": "window"}),
+    "LSTM, carried": ("lstm", EEG, {"memory": "carry"}),
+    "ViT": ("vit", EEG, {}),
+    "CCT": ("cct", EEG, {}),
+    "R-Transformer": ("r_transformer", EEG, {}),
+    "Inception, four units": ("inception", 1, {}),
+    "Inception, two units": ("inception", 1, {"pooling": ("max",)}),
+    "AttnSleep": ("attn_sleep", 1, {}),
+    "temporal attention, 20 bins": ("temporal_attention_lstm", UNITS, {"classes": 2}),
+    "temporal attention, 5 bins": ("temporal_attention_lstm", UNITS, {"classes": 2, "window": 5}),
+    "GRU, windows": ("gru", UNITS, {"classes": 2, "memory": "window"}),
+    "GRU, carried": ("gru", UNITS, {"classes": 2, "memory": "carry"}),
+    "Wiener": ("wiener", UNITS, {"classes": 2}),
+    "Kalman": ("kalman", UNITS, {"classes": 2}),
+}
+"""Network, channels and settings; the published sizes."""
+STRETCHES = 32
+
+
+def alone() -> None:
+    """Print what an answer and a training step take, in processor time."""
+    print("| network | channels | weights | one answer | a step on 32 windows |")
+    print("|---" * 5 + "|")
+    for name, (network, count, settings) in ALONE.items():
+        torch.manual_seed(0)
+        ours = make_network(network, named(count), settings)
+        weights = sum(one.numel() for one in ours.parameters() if one.requires_grad)
+        answer = f"{answering(ours.eval()):.2f} ms"
+        steps = "solved" if hasattr(ours, "solve") else f"{learning(ours):.1f} ms"
+        cells = name, f"{count}", f"{weights:,}", answer, steps
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def named(count: int) -> tuple[str, ...]:
+    return TEN_TWENTY if count == GRAPH else tuple(str(i) for i in range(count))
+
+
+def answering(network: nn.Module) -> float:
+    """Return the milliseconds of a live answer."""
+    tail = () if network.features is None else (network.features,)
+    state = network.initial_state(1)
+    began = torch.rand(1, network.window, len(network.channels), *tail)
+    with torch.inference_mode():
+        _, state = network.step(began, state)
+        hop = torch.rand(1, network.hop, *began.shape[2:])
+        form = lambda: network.step(hop, state)  # noqa: E731
+        ((_, milliseconds, *_),) = timed({"ours": form}, 21, 5, training=False)
+    return milliseconds
+
+
+def learning(network: nn.Module) -> float:
+    """Return the milliseconds of a training step on windows, or on what a carried one takes."""
+    network.train()
+    tail = () if network.features is None else (network.features,)
+    windows = torch.rand(STRETCHES, network.window, len(network.channels), *tail)
+    own = lambda: network(windows, network.initial_state(STRETCHES))[0]  # noqa: E731
+    form = training_step(network, own, fused=True)
+    ((_, milliseconds, *_),) = timed({"ours": form}, 5, 1, training=True)
+    return milliseconds
+
+
 LENGTHS = (512, 1024, 2048, 4096, 8192)
 
 
@@ -210,7 +283,6 @@ def lengths() -> None:
 
 
 def main(names: list[str]) -> None:
-    torch.set_num_threads(1)
     print(
         "| network | what | form | median | processor time | wall time |\n|---|---|---|---|---|---|"
     )
@@ -226,8 +298,10 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     if "--lengths" in sys.argv:
-        torch.set_num_threads(1)
         lengths()
+    elif "--alone" in sys.argv:
+        alone()
     else:
         main(sys.argv[1:])
