@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,9 @@ MONTAGES = {"double_banana": DOUBLE_BANANA, "referential": TEN_TWENTY}
 SYNONYMS = {"T7": "T3", "T8": "T4", "P7": "T5", "P8": "T6"}
 """Names of the 10-10 system for leads of the 10-20 system."""
 
-REFERENCES = ("REF", "LE", "AVG", "AR", "AVE", "CAR", "A1A2", "M1M2", "CS2", "LER")
+REFERENCES = (
+    "REF", "LE", "LER", "LM", "AVG", "AV", "AVE", "AR", "CAR", "A1A2", "M1M2", "CS2",
+)  # fmt: skip
 """Ways in which files write that a channel is measured against a common reference."""
 
 # Inclination from the vertex and azimuth from the right ear, in degrees: the angles of the
@@ -52,6 +54,7 @@ ANGLES = {
 }  # fmt: skip
 
 _PREFIX = re.compile(r"^(EEG|POL|SEEG)[ _:]+", re.IGNORECASE)
+_SUM = re.compile(r"[()+]|/2$")
 _SPELLING = {name.upper(): name for name in ANGLES} | SYNONYMS
 
 
@@ -88,8 +91,8 @@ def parse_channel(label: str) -> Channel | None:
     second = re.sub(r"-\d+$", "", second)
     if not second or second.isdigit():
         return Channel(electrode)
-    if second.upper() in REFERENCES:
-        return Channel(electrode, second.upper())
+    if (word := _SUM.sub("", second.upper())) in REFERENCES:
+        return Channel(electrode, word)
     reference = _SPELLING.get(second.upper())
     return Channel(electrode, reference) if reference else None
 
@@ -144,11 +147,15 @@ class Coverage:
         Labels that name no electrode of the scalp.
     duplicates
         Labels that stand more than once; the first is used.
+    references
+        Common references that leads are measured against, as the labels write them; empty where
+        they name none.
     """
 
     derivations: tuple[Derivation, ...]
     ignored: tuple[str, ...] = ()
     duplicates: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -164,6 +171,9 @@ class Coverage:
                 f"{len(self.missing)} of {total} derivations cannot be formed and are "
                 f"left out: {', '.join(self.missing)}"
             )
+        if self.missing and len(self.references) > 1:
+            named = ", ".join(one or "none named" for one in self.references)
+            notes.append(f"channels against different references are not combined: {named}")
         if self.duplicates:
             notes.append(
                 f"the first of several channels was used for: {', '.join(self.duplicates)}"
@@ -174,9 +184,11 @@ class Coverage:
 def pick(labels: Sequence[str], montage: str) -> Coverage:
     """Find out how each channel of a montage is made from the channels of a file.
 
-    A channel of a file is a known difference between two electrodes, or an electrode and its
-    reference. A derivation is a way from one electrode to the other along such differences; the
-    shortest is taken. So referential and bipolar files give the same derivations.
+    A channel of a file is a known difference between two electrodes, or between an electrode and a
+    common reference. A derivation is a way from one electrode to the other along such differences;
+    the shortest is taken, and of equally short ones the first in the order of the file. So
+    referential and bipolar files give the same derivations, and channels against different
+    references are never mixed. A referential channel is a way to the reference of most leads.
 
     Parameters
     ----------
@@ -193,13 +205,12 @@ def pick(labels: Sequence[str], montage: str) -> Coverage:
     if montage not in MONTAGES:
         raise ValueError(f"Invalid montage: {montage!r}, possible options: {list(MONTAGES)}")
     parsed = [parse_channel(label) for label in labels]
-    edges = [(i, channel) for i, channel in enumerate(parsed) if channel]
-    counts = Counter(channel for _, channel in edges)
-    unique: dict[Channel, int] = {}
-    for i, channel in edges:
-        unique.setdefault(channel, i)
-    find = _find_referential if montage == "referential" else _find_difference
-    derivations = tuple(Derivation(name, find(name, unique)) for name in MONTAGES[montage])
+    counts = Counter(channel for channel in parsed if channel)
+    first = {channel: parsed.index(channel) for channel in counts}
+    references = _common_references(first)
+    derivations = tuple(
+        Derivation(name, _find_way(*_ends(name, references), first)) for name in MONTAGES[montage]
+    )
     if not any(derivation.terms for derivation in derivations):
         raise ValueError(
             f"No usable lead: none of the {len(derivations)} channels of the {montage} montage can "
@@ -208,36 +219,44 @@ def pick(labels: Sequence[str], montage: str) -> Coverage:
     return Coverage(
         derivations,
         ignored=tuple(label for label, channel in zip(labels, parsed, strict=True) if not channel),
-        duplicates=tuple(labels[unique[channel]] for channel, n in counts.items() if n > 1),
+        duplicates=tuple(labels[first[channel]] for channel, n in counts.items() if n > 1),
+        references=references,
     )
 
 
-def _find_referential(name: str, channels: dict[Channel, int]) -> tuple[tuple[int, int], ...]:
-    for channel, index in channels.items():
-        if channel.electrode == name and channel.reference not in ANGLES:
-            return ((index, 1),)
-    return ()
+def _common_references(channels: Iterable[Channel]) -> tuple[str, ...]:
+    """Return the references that are no electrodes, that of most leads of the montages first."""
+    leads = [channel for channel in channels if channel.electrode in TEN_TWENTY]
+    counts = Counter(channel.reference for channel in leads if channel.reference not in ANGLES)
+    return tuple(reference for reference, _ in counts.most_common())
 
 
-def _find_difference(name: str, channels: dict[Channel, int]) -> tuple[tuple[int, int], ...]:
-    start, end = name.split("-")
+def _ends(name: str, references: Sequence[str]) -> tuple[str, str | None]:
+    """Return the two places whose difference is wanted; None where there is no reference."""
+    start, _, end = name.partition("-")
+    return start, end or (references[0] if references else None)
+
+
+def _find_way(
+    start: str, end: str | None, channels: Mapping[Channel, int]
+) -> tuple[tuple[int, int], ...]:
+    """Return the shortest sum of channels that is the difference of two places, or nothing."""
     ways: dict[str, tuple[tuple[int, int], ...]] = {start: ()}
     waiting = deque([start])
     while waiting and end not in ways:
         here = waiting.popleft()
-        for there, step in _neighbours(here, channels.items()):
+        for there, step in _neighbours(here, channels):
             if there not in ways:
                 ways[there] = (*ways[here], step)
                 waiting.append(there)
-    return ways.get(end, ())
+    return ways.get(end, ()) if end is not None else ()
 
 
 def _neighbours(
-    place: str, channels: Iterable[tuple[Channel, int]]
-) -> Iterable[tuple[str, tuple[int, int]]]:
-    for channel, index in channels:
-        reference = channel.reference or "REF"
+    place: str, channels: Mapping[Channel, int]
+) -> Iterator[tuple[str, tuple[int, int]]]:
+    for channel, index in channels.items():
         if channel.electrode == place:
-            yield reference, (index, 1)
-        elif reference == place:
+            yield channel.reference, (index, 1)
+        elif channel.reference == place:
             yield channel.electrode, (index, -1)

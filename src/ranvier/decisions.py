@@ -17,7 +17,7 @@ from ranvier.recording import Array, Layout
 from ranvier.streaming import Stage, State
 from ranvier.truth import SEIZURE, SLEEP_STAGES, Event, Events, Hypnogram, Trajectory
 
-ALARM_COLUMNS = ("alarm", "onset", "end")
+ALARM_COLUMNS = ("alarm", "onset", "end", "detected_seconds", "peak", "held_back")
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,23 @@ class AlarmRule:
         How long a detection must last to be an alarm.
     merge_seconds
         Detections with a shorter pause between them are one event.
+    refractory_seconds
+        After an alarm was raised no other one is raised for so long. A detection that begins
+        meanwhile and is still there afterwards raises its alarm then, with its own onset; one that
+        is over before raises none and is no event.
     """
 
     threshold: float = 0.5
     release: float = 0.8
     minimum_seconds: float = 5.0
     merge_seconds: float = 15.0
+    refractory_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("threshold", "release"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"Invalid {name}: {getattr(self, name)}, must be from 0 to 1")
-        for name in ("minimum_seconds", "merge_seconds"):
+        for name in ("minimum_seconds", "merge_seconds", "refractory_seconds"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"Invalid {name}: {getattr(self, name)} s, must be 0 or more")
 
@@ -57,6 +62,9 @@ class _Detection(NamedTuple):
     raised: bool = False
     onset: float = float("nan")
     end: float = float("nan")
+    alarmed: float = float("-inf")
+    seconds: float = 0.0
+    peak: float = 0.0
 
 
 _NOTHING = _Detection()
@@ -64,11 +72,13 @@ _NOTHING = _Detection()
 
 @dataclass(frozen=True)
 class Alarm(Stage):
-    """Alarms from probabilities, (batch, time, 1) to (batch, time, 3).
+    """Alarms from probabilities, (batch, time, 1) to (batch, time, 6).
 
     The columns that go out are ``alarm`` (1 while an alarm is on), ``onset`` and ``end`` of the
-    event so far, in seconds from the start of the stream (NaN while there is none). A probability
-    that is not valid counts as none.
+    event so far, in seconds from the start of the stream, for how many seconds of it the
+    probability was high enough, and its highest (NaN while there is no event); and ``held_back``, 1
+    while a detection raises no alarm only because another one was raised too short a time before.
+    A probability that is not valid counts as none.
 
     Parameters
     ----------
@@ -87,7 +97,7 @@ class Alarm(Stage):
 
     @property
     def output(self) -> Layout:
-        """The three columns."""
+        """The columns of ``ALARM_COLUMNS``."""
         return Layout(ALARM_COLUMNS, self.layout.rate, "s")
 
     @property
@@ -102,7 +112,7 @@ class Alarm(Stage):
     def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
         """Go through the probabilities one by one."""
         seen, detections = state
-        rows = np.empty((*chunk.shape[:2], 3))
+        rows = np.empty((*chunk.shape[:2], len(ALARM_COLUMNS)))
         times = self.first + (int(seen) + np.arange(chunk.shape[1])) / self.rate
         after = np.empty_like(detections)
         for row, probabilities in enumerate(chunk[..., 0].tolist()):
@@ -111,7 +121,7 @@ class Alarm(Stage):
                 zip(times.tolist(), probabilities, strict=True)
             ):
                 now = self._follow(now, time, probability)
-                rows[row, i] = (1.0, now.onset, now.end) if now.raised else (0.0, np.nan, np.nan)
+                rows[row, i] = self._row(now)
             after[row] = now
         return rows, (seen + chunk.shape[1], after)
 
@@ -125,24 +135,45 @@ class Alarm(Stage):
         return Events(events_of(rows, values[:, 0], times), duration)
 
     def said(self, row: Array, values: Array) -> dict[str, Any]:
-        """Say the probability, whether an alarm is on, and for which event."""
-        alarm, onset, end = row.tolist()
+        """Say the probability, whether an alarm is on, for which event, and what raised it."""
+        alarm, *event, held_back = row.tolist()
         return {
             "probability": none_for_nan(float(values[0])),
             "alarm": bool(alarm),
-            "onset": onset if alarm else None,
-            "end": end if alarm else None,
+            **dict(zip(ALARM_COLUMNS[1:-1], map(none_for_nan, event), strict=True)),
+            "threshold": self.rule.threshold if alarm else None,
+            "held_back": bool(held_back),
         }
 
     def _follow(self, now: _Detection, time: float, probability: float) -> _Detection:
         rule = self.rule
         if probability >= rule.threshold * (rule.release if now.above else 1.0):
             onset = now.onset if now.onset == now.onset else time - self.hop
-            raised = bool(now.raised) or time - onset >= rule.minimum_seconds - 1e-9
-            return _Detection(above=True, raised=raised, onset=onset, end=time)
+            due = self._long_enough(onset, time) and self._rested(now.alarmed, time)
+            return _Detection(
+                above=True,
+                raised=bool(now.raised) or due,
+                onset=onset,
+                end=time,
+                alarmed=time if due and not now.raised else now.alarmed,
+                seconds=now.seconds + self.hop,
+                peak=max(now.peak, probability),
+            )
         if now.raised and time - now.end < rule.merge_seconds - 1e-9:
             return now._replace(above=False)
-        return _NOTHING
+        return _NOTHING._replace(alarmed=now.alarmed)
+
+    def _long_enough(self, onset: float, time: float) -> bool:
+        return time - onset >= self.rule.minimum_seconds - 1e-9
+
+    def _rested(self, alarmed: float, time: float) -> bool:
+        return time - alarmed >= self.rule.refractory_seconds - 1e-9
+
+    def _row(self, now: _Detection) -> tuple[float, ...]:
+        if now.raised:
+            return (1.0, now.onset, now.end, now.seconds, now.peak, 0.0)
+        held_back = bool(now.above) and self._long_enough(now.onset, now.end)
+        return (0.0, np.nan, np.nan, np.nan, np.nan, float(held_back))
 
 
 def events_of(rows: Array, probabilities: Array, times: Array) -> tuple[Event, ...]:
@@ -151,7 +182,7 @@ def events_of(rows: Array, probabilities: Array, times: Array) -> tuple[Event, .
     Parameters
     ----------
     rows
-        Output of ``Alarm.step``, (time, 3).
+        Output of ``Alarm.step``, (time, 6).
     probabilities
         What came in, (time,); an event's confidence is its highest.
     times

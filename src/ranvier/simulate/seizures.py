@@ -169,7 +169,13 @@ def simulate_patient(
     rate: float = 256.0,
 ) -> list[Recording]:
     """Simulate one patient of ``simulate_seizures``, by number from 1; one recording per run."""
-    patient = plan_patient(subject, minutes=minutes, seed=seed)
+    return record_patient(plan_patient(subject, minutes=minutes, seed=seed), montage, rate)
+
+
+def record_patient(
+    patient: Patient, montage: Montage = "referential", rate: float = 256.0
+) -> list[Recording]:
+    """Record a patient who was planned, or changed after that; one recording per run."""
     return [_record(patient, run, montage, rate) for run in patient.runs]
 
 
