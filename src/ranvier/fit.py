@@ -43,12 +43,15 @@ class Fitted:
         How much each class counted, from the training part; None where all count the same.
     solved
         Whether the weights come from a closed form, so that there was no pass to choose.
+    calibration
+        Scale and offset of the logits, from the validation recordings; they are in the weights.
     """
 
     weights: dict[str, Array]
     history: list[dict[str, float]]
     class_weights: Array | None
     solved: bool = False
+    calibration: tuple[Any, Any] | None = None
 
 
 def fit(  # noqa: PLR0917
@@ -129,9 +132,10 @@ def fit(  # noqa: PLR0917
             progress(state)
     network.load_state_dict(weights.best)
     network.rescale(lesson.spread.tolist(), lesson.centre.tolist())
-    scale = task.calibration(*pooled_outputs(network, validation, settings.eval_batch))
-    network.rescale(*scale)
-    return Fitted(_plain_weights(network), state.history, lesson.class_weights)
+    factors = task.calibration(*pooled_outputs(network, validation, settings.eval_batch))
+    network.rescale(*factors)
+    known = state.history, lesson.class_weights
+    return Fitted(_plain_weights(network), *known, calibration=factors)
 
 
 def _solve(

@@ -367,6 +367,7 @@ def _provenance(
         "certificate": certificate.as_dict(),
         "recordings": recordings,
         "history": fitted.history,
+        "calibration": fitted.calibration,
         "versions": versions(),
         "code_sha256": code_hash(),
     }
