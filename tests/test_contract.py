@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from small_networks import SMALL, Small
 
 from ranvier.channels import DOUBLE_BANANA, TEN_TWENTY
+from ranvier.counts import BinCounts, Smooth
 from ranvier.decisions import Alarm, AlarmRule
 from ranvier.decoding import Chain
 from ranvier.features import ScalePerStep, Spectrum, Standardise
 from ranvier.networks import NETWORKS
-from ranvier.recording import Array, Layout
+from ranvier.recording import COUNT, Array, Layout
 from ranvier.signal import DeriveMontage, Filter, MarkFlat, Pick, Resample
 from ranvier.streaming import Pipeline, Stage, State, arrays_of, pack_state, unpack_state
 
@@ -22,7 +23,7 @@ REFERENTIAL = Layout(tuple(f"EEG {lead.upper()}-REF" for lead in TEN_TWENTY), 25
 BIPOLAR = Layout(DOUBLE_BANANA, 200.0)
 STEPS = Layout(DOUBLE_BANANA, 1.0)
 PROBABILITY = Layout(("probability",), 1.0)
-
+SPIKES = Layout(("unit 1", "unit 2", "unit 3"), 200.0, COUNT)
 
 SMALL_REST = Small("rest", {"features": 8, "warm_up": 1})
 
@@ -86,7 +87,12 @@ CASES = {
     "spectrum": Case(lambda: Spectrum(BIPOLAR), length=900),
     "scale per step": Case(lambda: ScalePerStep(STEPS), (8,), 40),
     "standardise": Case(lambda: Standardise(STEPS, (1.0,), (2.0,)), (8,), 40),
+    "bins of bins": Case(lambda: BinCounts(SPIKES, 0.02)),
+    "smooth": Case(lambda: Smooth(SPIKES, 0.03)),
     "alarm": Case(lambda: Alarm(PROBABILITY, rule=AlarmRule(0.5, 0.8, 2, 4)), length=80),
+    "alarm that rests": Case(
+        lambda: Alarm(PROBABILITY, rule=AlarmRule(0.5, 0.8, 2, 4, 15)), length=80
+    ),
     "whole chain": Case(chain, length=2400, tolerance=1e-6),
     "decoder": Case(Decoding, length=2400, tolerance=1e-6),
     **{name: Case(small.make, tail_of(small), small.length, 1e-6) for name, small in SMALL.items()},

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ranvier.channels import Coverage
+from ranvier.counts import BinCounts, Smooth
 from ranvier.features import ScalePerStep, Spectrum, Standardise
 from ranvier.recording import Layout
 from ranvier.signal import DeriveMontage, Filter, MarkFlat, Pick, Resample
@@ -20,6 +21,8 @@ STAGES: dict[str, type[Stage]] = {
     "spectrum": Spectrum,
     "scale_per_step": ScalePerStep,
     "standardise": Standardise,
+    "bin_counts": BinCounts,
+    "smooth": Smooth,
 }
 
 

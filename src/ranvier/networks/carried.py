@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ranvier.networks.readout import Factor, rescale
+from ranvier.networks.readout import LEAST_VALID, Factor, rescale
 
 
 class CarriedState(NamedTuple):
@@ -111,7 +111,7 @@ class CarriedNetwork(nn.Module):
         ----------
         chunk
             (batch, sample, channel) or (batch, step, node, feature); NaN where not valid. A sample
-            is not valid when more than half of the channels are not; a segment with such a sample
+            is not valid when fewer than a quarter of the channels are; a segment with such a sample
             has no output and the memory starts anew after it. Else, what is not valid counts as
             zeros.
         state
@@ -142,7 +142,7 @@ class CarriedNetwork(nn.Module):
             return nothing, state._replace(samples=kept), ()
         segments = full.reshape(len(full), outputs, self.hop, *full.shape[2:])
         missing = segments.isnan() if self.features is None else segments.isnan().any(dim=-1)
-        valid = ~(missing.float().mean(dim=3) > 0.5).any(dim=2)
+        valid = ~(missing.float().mean(dim=3) > 1 - LEAST_VALID).any(dim=2)
         embedded, memory, ages = self._follow(segments.nan_to_num(0.0), valid, state)
         logits = self.readout(embedded).masked_fill(
             (ages <= self.silent_segments)[..., None], torch.nan

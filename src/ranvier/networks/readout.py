@@ -10,6 +10,9 @@ from torch import nn
 Factor = float | Sequence[float]
 """One number for all outputs, or one for each."""
 
+LEAST_VALID = 0.25
+"""Share of channels or nodes below which a step is a gap; six missing leads leave a third."""
+
 
 def rescale(layer: nn.Linear, scale: Factor, offset: Factor) -> None:
     """Make every output ``scale * output + offset``, by changing the weights of the layer."""

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ranvier.networks.graph import weights_between
-from ranvier.networks.readout import Factor, rescale
+from ranvier.networks.readout import LEAST_VALID, Factor, rescale
 
 Update = Literal["expected", "always", "sampled"]
 Masks = Callable[[int], Sequence[Tensor | float]]
@@ -177,7 +177,8 @@ class REST(nn.Module):
         ----------
         features
             (batch, step, node, feature); NaN in a node that is not valid. A step in which less
-            than half of the nodes are valid is a gap: it has no output and the state starts anew.
+            than a quarter of the nodes are valid is a gap: it has no output and the state starts
+            anew.
         state
             From ``initial_state`` or an earlier call.
         generator
@@ -193,7 +194,7 @@ class REST(nn.Module):
         invalid = features.sum(dim=-1).isnan()  # a sum reads the features only once
         present = (~invalid).to(features.dtype)
         projected = self.project(features.nan_to_num(0.0)) * present[..., None]
-        valid = present.mean(dim=-1) >= 0.5
+        valid = present.mean(dim=-1) >= LEAST_VALID
         follow = self._carry if self.memory == "carry" else self._clips
         states, answering, state = follow(projected, valid, state, generator)
         silent = ~answering[..., None] | invalid[:, invalid.shape[1] - answering.shape[1] :]

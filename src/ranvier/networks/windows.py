@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ranvier.networks.readout import Factor, rescale
+from ranvier.networks.readout import LEAST_VALID, Factor, rescale
 
 AT_ONCE = 32
 """Windows that are looked at together when nothing is learnt, so that they stay in the cache."""
@@ -182,8 +182,8 @@ class WindowNetwork(nn.Module):
         ----------
         chunk
             (batch, sample, channel) or (batch, step, node, feature); NaN where not valid. Where
-            channels are looked at together, a sample is not valid when more than half of the
-            channels are not, and a channel that is not valid counts as zeros.
+            channels are looked at together, a sample is not valid when fewer than a quarter of
+            the channels are, and a channel that is not valid counts as zeros.
         state
             From ``initial_state`` or an earlier call.
 
@@ -237,7 +237,7 @@ class WindowNetwork(nn.Module):
             windows = windows.movedim(3, 2)[..., None]
             return windows.nan_to_num(0.0), ~windows.isnan().flatten(3).any(dim=3)
         missing = samples.isnan() if self.features is None else samples.isnan().any(dim=-1)
-        gaps = (missing.float().mean(dim=2) > 0.5).unfold(1, self.span, self.hop)
+        gaps = (missing.float().mean(dim=2) > 1 - LEAST_VALID).unfold(1, self.span, self.hop)
         valid = ~gaps[..., self.span - self.window :].any(dim=-1)
         if self.window < self.span:
             until_last_gap = gaps.flip(-1).cumsum(dim=-1).flip(-1) > 0
