@@ -1,9 +1,10 @@
-"""Scores of many recordings: by subject, pooled, averaged, and how sure they are."""
+"""Scores of many recordings: by subject, pooled, averaged, how sure they are, and differences."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,86 +12,27 @@ import numpy as np
 from ranvier.decisions import none_for_nan
 from ranvier.decoding import Prediction
 from ranvier.page import amount, count
-from ranvier.recording import Array
 from ranvier.scoring import shown
+from ranvier.scoring.seizure_subjects import (
+    POOLED,
+    STATISTICS,
+    Cohort,
+    SubjectScore,
+    Thresholds,
+    score_one,
+    together,
+)
 from ranvier.splits import person
-from ranvier.tasks.seizure_events import (
-    NAN_RULE,
-    SCORER,
-    EventScore,
-    pool,
-    score_events,
-)
-from ranvier.tasks.seizure_scores import (
-    Resolution,
-    Summary,
-    alarm_delays,
-    auroc,
-    average_precision,
-    bootstrap_interval,
-    score,
-    summarise,
-)
+from ranvier.tasks.bootstrap import Bootstrap, Difference, Interval
+from ranvier.tasks.seizure_events import NAN_RULE, SCORER, pool, score_events
+from ranvier.tasks.seizure_scorers import SCORERS, VERSIONS
+from ranvier.tasks.seizure_scores import Summary, summarise
 from ranvier.truth import Events
+
+__all__ = ["POOLED", "SeizureScores", "SubjectScore", "compare", "event_f1", "score_predictions"]
 
 DRAWS = 300
 """Bootstrap samples of subjects behind an interval."""
-
-
-@dataclass(frozen=True)
-class SubjectScore:
-    """What a decoder is worth on the recordings of one subject, or of several together.
-
-    Parameters
-    ----------
-    subjects
-        Who.
-    labels, probability
-        Of all valid outputs, (output,).
-    events, samples
-        Counts by the rules of SzCORE.
-    delays
-        Seconds from each seizure's onset to its alarm; NaN where it was missed.
-    hours
-        Of signal.
-    """
-
-    subjects: tuple[str, ...]
-    labels: Array
-    probability: Array
-    events: EventScore
-    samples: EventScore
-    delays: Array
-    hours: float
-
-    @property
-    def auroc(self) -> float:
-        """Area under the receiver operating characteristic of the outputs."""
-        return auroc(self.labels, self.probability)
-
-    @property
-    def average_precision(self) -> float:
-        """Average precision of the outputs."""
-        return average_precision(self.labels, self.probability)
-
-    @property
-    def median_delay(self) -> float:
-        """Seconds from onset to alarm in the middle of the detected seizures."""
-        known = self.delays[~np.isnan(self.delays)]
-        return float(np.median(known)) if len(known) else float("nan")
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the scores in plain types."""
-        return {
-            "subjects": list(self.subjects),
-            "hours": self.hours,
-            "auroc": none_for_nan(self.auroc),
-            "average_precision": none_for_nan(self.average_precision),
-            "events": self.events.as_dict(),
-            "samples": self.samples.as_dict(),
-            "delays_seconds": [none_for_nan(delay) for delay in self.delays.tolist()],
-            "median_delay_seconds": none_for_nan(self.median_delay),
-        }
 
 
 @dataclass(frozen=True)
@@ -103,19 +45,41 @@ class SeizureScores:
         One score each.
     pooled
         All recordings together.
-    summary
-        Event scores pooled and averaged over subjects.
-    intervals
-        For each pooled score, its 95 % interval over subjects; NaN with one subject.
+    bootstrap
+        Each of ``STATISTICS``, for all subjects and for drawn ones.
+    recordings
+        Name, subject and seconds of what was tested on.
     new
         Whether the subjects are new to the decoder.
     """
 
     subjects: Sequence[SubjectScore]
     pooled: SubjectScore
-    summary: Summary
-    intervals: Mapping[str, tuple[float, float]]
+    bootstrap: Bootstrap
+    recordings: tuple[tuple[str, str, float], ...]
     new: bool = True
+
+    @property
+    def intervals(self) -> Mapping[str, Interval]:
+        """For each of ``STATISTICS``, its 95 % interval over subjects; NaN with one subject."""
+        return self.bootstrap.intervals
+
+    @property
+    def summary(self) -> Summary:
+        """Event scores pooled and averaged over subjects."""
+        return self.summaries["events"]
+
+    @cached_property
+    def summaries(self) -> dict[str, Summary]:
+        """Scores by each of ``SCORERS``, pooled and averaged over subjects."""
+        by_subject = {str(one.subjects): one.scores for one in self.subjects}
+        return {
+            name: summarise(
+                {subject: scores[name] for subject, scores in by_subject.items()},
+                scorer=VERSIONS.get(name, name),
+            )
+            for name in SCORERS
+        }
 
     def headline(self) -> str:
         """Say in one sentence what was found, with how many false alarms and how fast."""
@@ -129,13 +93,17 @@ class SeizureScores:
         return ", ".join(part for part in parts if part) + "."
 
     def table(self, baseline: SeizureScores) -> list[tuple[str, ...]]:
-        """Return the names of the columns and the rows, the baseline last."""
-        rows = [_row(", ".join(one.subjects), one) for one in self.subjects]
+        """Return the names of the columns, then a row for each subject, all, and the baseline.
+
+        The last two rows are the differences to the baseline and their 95 % intervals; under
+        "found" stands that of the sensitivity.
+        """
         return [
             COLUMNS,
-            *rows,
+            *(_row(", ".join(one.subjects), one) for one in self.subjects),
             _row("all", self.pooled),
             _row("baseline, all", baseline.pooled),
+            *_difference_rows(compare(self, baseline), self.pooled),
         ]
 
     @property
@@ -143,19 +111,61 @@ class SeizureScores:
         """How many persons were tested on."""
         return len({person(name) for one in self.subjects for name in one.subjects})
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return everything in plain types, with the scorer and its rule for NaN."""
+    def as_dict(self, baseline: SeizureScores | None = None) -> dict[str, Any]:
+        """Return everything in plain types, with the scorers and their rule for NaN.
+
+        Parameters
+        ----------
+        baseline
+            The differences to it are added, where it is given.
+        """
+        differences = compare(self, baseline) if baseline else {}
         return {
             "pooled": self.pooled.as_dict(),
             "subjects": [subject.as_dict() for subject in self.subjects],
             "averaged": self.summary.as_dict()["averaged"],
-            "intervals": {
-                name: [none_for_nan(bound) for bound in bounds]
-                for name, bounds in self.intervals.items()
+            "scorers": {name: summary.as_dict() for name, summary in self.summaries.items()},
+            "curves": {
+                "alarms": self.pooled.alarms.as_dict(),
+                "windows": self.pooled.windows.as_dict(),
             },
+            "intervals": _plain(self.intervals),
+            **({"differences_to_baseline": _plain(differences)} if baseline else {}),
             "scorer": SCORER,
             "nan_rule": NAN_RULE,
         }
+
+
+def compare(a: SeizureScores, b: SeizureScores) -> dict[str, Difference]:
+    """Subtract the scores of a second system from those of a first on the same recordings.
+
+    Parameters
+    ----------
+    a, b
+        Scored with the same seed.
+
+    Returns
+    -------
+    dict
+        For each of ``STATISTICS`` the difference, and the bounds of its 95 % interval over
+        subjects, from draws of the same subjects for both; NaN with one subject.
+
+    Raises
+    ------
+    ValueError
+        If they were not tested on the same recordings, or not drawn with the same seed.
+    """
+    if only := sorted(set(a.recordings) ^ set(b.recordings)):
+        name, subject, duration = only[0]
+        raise ValueError(
+            f"Invalid comparison: only one of both was tested on {name} ({subject}, "
+            f"{duration:g} s), must be on the same recordings"
+        )
+    return a.bootstrap.minus(b.bootstrap)
+
+
+def _plain(numbers: Mapping[str, Sequence[float]]) -> dict[str, list[float | None]]:
+    return {name: [none_for_nan(one) for one in values] for name, values in numbers.items()}
 
 
 def _price(pooled: SubjectScore) -> str:
@@ -198,6 +208,30 @@ def _row(name: str, one: SubjectScore) -> tuple[str, ...]:
     )
 
 
+DIFFERENCES = {
+    "sensitivity": "+.3f", "false_alarms_per_day": "+.1f", "f1": "+.3f", "auroc": "+.3f",
+    "median_delay": "+.0f",
+}  # fmt: skip
+"""What differs in the last rows of the table, and how it is written."""
+
+
+def _difference_rows(
+    differences: Mapping[str, Difference], pooled: SubjectScore
+) -> list[tuple[str, ...]]:
+    cells = {name: _difference_cells(differences[name], form) for name, form in DIFFERENCES.items()}
+    if not pooled.events.false_alarms_measurable:
+        cells["false_alarms_per_day"] = ("-", "-")
+    titles = ("difference", "95 % interval")
+    rows = zip(titles, *cells.values(), strict=True)
+    return [(title, "", found, "", *rest) for title, found, *rest in rows]
+
+
+def _difference_cells(difference: Difference, form: str) -> tuple[str, str]:
+    value, low, high = difference
+    bounds = "-" if np.isnan(low) else f"{low:{form}} to {high:{form}}"
+    return shown(value, form), bounds
+
+
 def score_predictions(
     predictions: Sequence[Prediction],
     truth: Mapping[str, Events],
@@ -215,124 +249,21 @@ def score_predictions(
         By the name of the recording.
     seed
         Of the bootstrap over subjects.
+    new
+        Whether the subjects are new to the decoder.
     """
+    thresholds = Thresholds.of(predictions)
     by_subject: dict[str, list[SubjectScore]] = {}
     for one in predictions:
-        by_subject.setdefault(person(one.subject), []).append(_score_one(one, truth[one.name]))
-    subjects = {name: _together(parts) for name, parts in sorted(by_subject.items())}
-    events = {name: one.events for name, one in subjects.items()}
-    intervals = {name: _interval(subjects, of, seed) for name, of in POOLED.items()}
-    everyone = _together(list(subjects.values()))
-    return SeizureScores(list(subjects.values()), everyone, summarise(events), intervals, new)
-
-
-def _interval(
-    subjects: Mapping[str, SubjectScore], of: Callable[[SubjectScore], float], seed: int
-) -> tuple[float, float]:
-    def statistic(drawn: Iterable[SubjectScore]) -> float:
-        return of(_together(list(drawn)))
-
-    return bootstrap_interval(subjects, statistic, seed=seed, draws=DRAWS)
-
-
-POOLED: dict[str, Callable[[SubjectScore], float]] = {
-    "auroc": lambda one: one.auroc,
-    "average_precision": lambda one: one.average_precision,
-    "sensitivity": lambda one: one.events.sensitivity,
-    "precision": lambda one: one.events.precision,
-    "f1": lambda one: one.events.f1,
-    "false_alarms_per_day": lambda one: one.events.false_alarms_per_day,
-    "median_delay": lambda one: one.median_delay,
-}
-"""Scores of all subjects together that get an interval."""
-
-
-def _score_one(prediction: Prediction, truth: Events) -> SubjectScore:
-    scored = score(truth, prediction.events)
-    return SubjectScore(
-        (prediction.subject,),
-        prediction.targets(truth)[prediction.valid],
-        prediction.probability[prediction.valid],
-        scored.events,
-        scored.samples,
-        alarm_delays(truth, prediction.alarms),
-        prediction.duration / 3600,
-    )
-
-
-def _together(parts: Sequence[SubjectScore]) -> SubjectScore:
-    return SubjectScore(
-        tuple(dict.fromkeys(subject for part in parts for subject in part.subjects)),
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.probability for part in parts]),
-        pool(part.events for part in parts),
-        pool(part.samples for part in parts),
-        np.concatenate([part.delays for part in parts]),
-        sum(part.hours for part in parts),
-    )
+        scored = score_one(one, truth[one.name], thresholds)
+        by_subject.setdefault(person(one.subject), []).append(scored)
+    subjects = {name: together(parts) for name, parts in sorted(by_subject.items())}
+    bootstrap = Bootstrap.of(subjects, STATISTICS, Cohort.of, seed=seed, draws=DRAWS)
+    tested = sorted((one.name, person(one.subject), one.duration) for one in predictions)
+    every = list(subjects.values())
+    return SeizureScores(every, together(every), bootstrap, tuple(tested), new)
 
 
 def event_f1(predictions: Sequence[Prediction], truth: Mapping[str, Events]) -> float:
     """Return the event F1 of all recordings together."""
     return pool(score_events(truth[one.name], one.events) for one in predictions).f1
-
-
-def score_tables(
-    tables: Mapping[str, tuple[str, Events, Events | None]], *, resolution: Resolution = "exact"
-) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """Score detections without probabilities.
-
-    Parameters
-    ----------
-    tables
-        By name: the subject, what is annotated, and what was detected. None, or a table of
-        another length, counts as no detections, as in SzCORE.
-    resolution
-        ``"exact"``, or ``"tsv"`` for times cut down to whole seconds.
-
-    Returns
-    -------
-    scores
-        Pooled, averaged over subjects and for each subject, in plain types.
-    notes
-        Name of each table that was missing or of another length, and what about it.
-    """
-    events: dict[str, EventScore] = {}
-    samples: dict[str, EventScore] = {}
-    notes = []
-    for name, (given, reference, hypothesis) in tables.items():
-        subject, problem = person(given), _why_not_scored(name, reference, hypothesis)
-        if problem:
-            notes.append((name, f"{problem}, counted as no detections"))
-        detected = Events((), reference.duration) if problem else hypothesis
-        one = score(reference, detected or Events((), reference.duration), resolution=resolution)
-        events[subject] = events.get(subject, EventScore()) + one.events
-        samples[subject] = samples.get(subject, EventScore()) + one.samples
-    by_event, by_sample = summarise(events), summarise(samples)
-    scores = {
-        "pooled": {"events": by_event.pooled.as_dict(), "samples": by_sample.pooled.as_dict()},
-        "averaged": {
-            "events": by_event.as_dict()["averaged"],
-            "samples": by_sample.as_dict()["averaged"],
-        },
-        "subjects": {
-            subject: {"events": events[subject].as_dict(), "samples": samples[subject].as_dict()}
-            for subject in events
-        },
-        "resolution": resolution,
-        "scorer": SCORER,
-        "nan_rule": NAN_RULE,
-    }
-    return scores, notes
-
-
-def _why_not_scored(name: str, reference: Events, hypothesis: Events | None) -> str:
-    if np.isnan(reference.duration):
-        raise ValueError(f"Invalid table: {name} has no recordingDuration, must have one")
-    if hypothesis is None:
-        return "there is no table of detections"
-    if np.isnan(hypothesis.duration):
-        return "the table of detections has no recordingDuration"
-    if int(reference.duration) != int(hypothesis.duration):
-        return f"durations differ, {reference.duration:g} s and {hypothesis.duration:g} s"
-    return ""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
+from functools import partial, reduce
+from operator import add, attrgetter
 from typing import Any
 
 from ranvier.decisions import none_for_nan
 from ranvier.decoding import Prediction
 from ranvier.scoring import shown
 from ranvier.splits import person
-from ranvier.tasks.seizure_scores import bootstrap_interval
+from ranvier.tasks.bootstrap import Bootstrap, Interval
 from ranvier.tasks.sleep import SCORER, SleepScore
 from ranvier.truth import SLEEP_STAGES, Truth
 
@@ -31,16 +31,21 @@ class SleepScores:
         One score each, by name.
     pooled
         All epochs together.
-    intervals
-        For each pooled score its 95 % interval over subjects; NaN with one subject.
+    bootstrap
+        The pooled scores, and those of subjects drawn anew.
     new
         Whether the subjects are new to the decoder.
     """
 
     subjects: Mapping[str, SleepScore]
     pooled: SleepScore
-    intervals: Mapping[str, tuple[float, float]]
+    bootstrap: Bootstrap
     new: bool = True
+
+    @property
+    def intervals(self) -> Mapping[str, Interval]:
+        """For each pooled score its 95 % interval over subjects; NaN with one subject."""
+        return self.bootstrap.intervals
 
     def headline(self) -> str:
         """Say in one sentence how well the stages agree."""
@@ -59,14 +64,20 @@ class SleepScores:
         rows = [_row(name, score) for name, score in self.subjects.items()]
         return [columns, *rows, _row("all", self.pooled), _row("baseline, all", baseline.pooled)]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return everything in plain types, with the scorer."""
+    def as_dict(self, baseline: SleepScores | None = None) -> dict[str, Any]:
+        """Return everything in plain types, with the scorer, and the differences to a baseline."""
+        differences = self.bootstrap.minus(baseline.bootstrap) if baseline else {}
         return {
             "pooled": self.pooled.as_dict(),
             "subjects": {name: one.as_dict() for name, one in self.subjects.items()},
-            "intervals": {n: [none_for_nan(b) for b in both] for n, both in self.intervals.items()},
+            "intervals": _plain(self.intervals),
+            **({"differences_to_baseline": _plain(differences)} if baseline else {}),
             "scorer": SCORER,
         }
+
+
+def _plain(bounds: Mapping[str, tuple[float, ...]]) -> dict[str, list[float | None]]:
+    return {name: [none_for_nan(one) for one in values] for name, values in bounds.items()}
 
 
 def _row(name: str, score: SleepScore) -> tuple[str, ...]:
@@ -89,14 +100,6 @@ def score_predictions(
         name = person(one.subject)
         subjects[name] = subjects[name] + scored if name in subjects else scored
     subjects = dict(sorted(subjects.items()))
-
-    def interval(metric: str) -> tuple[float, float]:
-        return bootstrap_interval(
-            subjects,
-            lambda drawn: float(getattr(reduce(add, drawn), metric)),
-            seed=seed,
-            draws=DRAWS,
-        )
-
-    pooled = reduce(add, subjects.values())
-    return SleepScores(subjects, pooled, {metric: interval(metric) for metric in METRICS}, new)
+    statistics = {metric: attrgetter(metric) for metric in METRICS}
+    drawn = Bootstrap.of(subjects, statistics, partial(reduce, add), seed=seed, draws=DRAWS)
+    return SleepScores(subjects, reduce(add, subjects.values()), drawn, new)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -78,11 +78,10 @@ RULES = SzCORE()
 
 
 @dataclass(frozen=True)
-class EventScore:
-    """Counts of events, or of samples, and the scores that follow from them.
+class Tally:
+    """Counts of events, whole or in part, and the scores that follow from them.
 
-    Scores of several files or patients are pooled with ``+`` or ``pool``. ``NAN_RULE`` says when a
-    score is NaN.
+    ``NAN_RULE`` says when a score is NaN.
 
     Parameters
     ----------
@@ -91,22 +90,18 @@ class EventScore:
     references
         All references.
     false_positives
-        Detections that meet no detected reference.
+        Detections that were wrong.
     seconds
         Length of what was scored.
     background
         Seconds of it in which a detection cannot be right.
     """
 
-    true_positives: int = 0
+    true_positives: float = 0
     references: int = 0
-    false_positives: int = 0
+    false_positives: float = 0
     seconds: float = 0.0
     background: float = 0.0
-
-    def __add__(self, other: EventScore) -> EventScore:
-        """Pool the counts of two scores."""
-        return pool((self, other))
 
     @property
     def sensitivity(self) -> float:
@@ -140,11 +135,34 @@ class EventScore:
         return asdict(self) | scores | {"false_alarms_measurable": self.false_alarms_measurable}
 
 
-def pool(scores: Iterable[EventScore]) -> EventScore:
+@dataclass(frozen=True)
+class EventScore(Tally):
+    """Whole counts of events, or of samples; pooled with ``+`` or ``pool``.
+
+    Parameters
+    ----------
+    true_positives, references, false_positives, seconds, background
+        As in ``Tally``; a false positive is a detection that meets no detected reference.
+    """
+
+    true_positives: int = 0
+    false_positives: int = 0
+
+    def __add__(self, other: EventScore) -> EventScore:
+        """Pool the counts of two scores."""
+        return pool((self, other))
+
+
+@overload
+def pool(scores: Iterable[EventScore]) -> EventScore: ...
+@overload
+def pool(scores: Iterable[Tally]) -> Tally: ...
+def pool(scores: Iterable[Tally]) -> Tally:
     """Add up the counts of files or patients, so that each event weighs the same."""
     scores = tuple(scores)
-    names = (count.name for count in fields(EventScore))
-    return EventScore(*(sum(getattr(score, name) for score in scores) for name in names))
+    kind = type(scores[0]) if scores else EventScore
+    names = (count.name for count in fields(Tally))
+    return kind(**{name: sum(getattr(score, name) for score in scores) for name in names})
 
 
 def score_events(
@@ -174,7 +192,7 @@ def score_events(
     ValueError
         If the duration or a time of a seizure is not finite, or the duration is negative.
     """
-    seconds = _seconds(reference, duration)
+    seconds = scored_seconds(reference, duration)
     length = round(seconds * GRID)
     true = _pieces(seizure_intervals(reference, seconds), rules)
     found = _spans(_pieces(seizure_intervals(hypothesis, seconds), rules), GRID)
@@ -214,7 +232,7 @@ def score_samples(
     ValueError
         As in ``score_events``.
     """
-    seconds = _seconds(reference, duration)
+    seconds = scored_seconds(reference, duration)
     length = round(seconds * rate)
     true, found = (
         _mask(_spans(seizure_intervals(events, seconds), rate), length)
@@ -253,29 +271,37 @@ def seizure_intervals(events: Events, seconds: float) -> Array:
     return clipped[clipped[:, 1] > clipped[:, 0]]
 
 
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole > 0 else math.nan
+def scored_seconds(reference: Events, duration: float | None) -> float:
+    """Return how much of a file is scored, in seconds: all that its reference describes, or less.
 
-
-def _seconds(reference: Events, duration: float | None) -> float:
+    Raises
+    ------
+    ValueError
+        If that is not finite, or negative.
+    """
     seconds = reference.duration if duration is None else duration
     if not 0 <= seconds < math.inf:
         raise ValueError(f"Invalid duration: {seconds} s, must be finite and at least 0")
     return seconds
 
 
-def _pieces(intervals: Array, rules: SzCORE) -> Array:
-    joined = _join(intervals, rules.minimum_gap)
-    pieces = [piece for onset, end in joined for piece in _cut(onset, end, rules.maximum_duration)]
-    return np.array(pieces, dtype=float).reshape(-1, 2)
-
-
-def _join(intervals: Array, gap: float) -> Array:
+def join(intervals: Array, gap: float) -> Array:
+    """Join intervals, (n, 2) s by onset, that are less than this far apart; 0 for overlapping."""
     onsets, ends = intervals[:, 0], np.maximum.accumulate(intervals[:, 1])
     first = np.ones(len(intervals), dtype=bool)
     first[1:] = onsets[1:] - ends[:-1] >= gap
     last = np.roll(first, -1)
     return np.column_stack((onsets[first], ends[last]))
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else math.nan
+
+
+def _pieces(intervals: Array, rules: SzCORE) -> Array:
+    joined = join(intervals, rules.minimum_gap)
+    pieces = [piece for onset, end in joined for piece in _cut(onset, end, rules.maximum_duration)]
+    return np.array(pieces, dtype=float).reshape(-1, 2)
 
 
 def _cut(onset: float, end: float, longest: float) -> Iterator[tuple[float, float]]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ranvier.decisions import none_for_nan
 from ranvier.recording import Array
+from ranvier.tasks.bootstrap import draw_patients, percentile_interval
 from ranvier.tasks.seizure_events import (
     METRICS,
     NAN_RULE,
@@ -19,6 +20,7 @@ from ranvier.tasks.seizure_events import (
     SCORER,
     EventScore,
     SzCORE,
+    Tally,
     at_tsv_resolution,
     pool,
     score_events,
@@ -89,22 +91,31 @@ def score(
     ValueError
         If the resolution is unknown, or the two do not describe recordings of the same duration.
     """
-    if resolution not in RESOLUTIONS:
-        raise ValueError(
-            f"Invalid resolution: {resolution!r}, possible options: {list(RESOLUTIONS)}"
-        )
-    reference, hypothesis = map(RESOLUTIONS[resolution], (reference, hypothesis))
-    if not abs(reference.duration - hypothesis.duration) < 1:
-        raise ValueError(
-            f"Invalid duration of the hypothesis: {hypothesis.duration} s, must be less than "
-            f"1 s from the {reference.duration} s of the reference"
-        )
+    reference, hypothesis = at_resolution(reference, hypothesis, resolution)
     return SeizureScore(
         score_events(reference, hypothesis, rules=rules),
         score_samples(reference, hypothesis),
         rules,
         resolution,
     )
+
+
+def at_resolution(
+    reference: Events, hypothesis: Events, resolution: Resolution
+) -> tuple[Events, Events]:
+    """Return both with their times as they are to be scored; see ``score``."""
+    if resolution not in RESOLUTIONS:
+        raise ValueError(
+            f"Invalid resolution: {resolution!r}, possible options: {list(RESOLUTIONS)}"
+        )
+    change = RESOLUTIONS[resolution]
+    reference, hypothesis = change(reference), change(hypothesis)
+    if not abs(reference.duration - hypothesis.duration) < 1:
+        raise ValueError(
+            f"Invalid duration of the hypothesis: {hypothesis.duration} s, must be less than "
+            f"1 s from the {reference.duration} s of the reference"
+        )
+    return reference, hypothesis
 
 
 @dataclass(frozen=True)
@@ -128,11 +139,14 @@ class Summary:
         For each of ``METRICS`` the average over patients: each patient weighs the same.
     patients
         How many there are, with those whose score is NaN.
+    scorer
+        By whose rules, and in which version.
     """
 
-    pooled: EventScore
+    pooled: Tally
     averaged: Mapping[str, Average]
     patients: int
+    scorer: str = SCORER
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything for JSON, with the scorer's name and its NaN rule."""
@@ -144,22 +158,24 @@ class Summary:
             "pooled": self.pooled.as_dict(),
             "averaged": averaged,
             "patients": self.patients,
-            "scorer": SCORER,
+            "scorer": self.scorer,
             "nan_rule": NAN_RULE,
         }
 
 
-def summarise(scores_by_patient: Mapping[str, EventScore]) -> Summary:
+def summarise(scores_by_patient: Mapping[str, Tally], *, scorer: str = SCORER) -> Summary:
     """Bring the scores of patients together, pooled and averaged.
 
     Parameters
     ----------
     scores_by_patient
         One score per patient, in which the files of the patient are already pooled.
+    scorer
+        By whose rules, and in which version.
     """
     scores = tuple(scores_by_patient.values())
     averaged = {name: average(getattr(patient, name) for patient in scores) for name in METRICS}
-    return Summary(pool(scores), averaged, len(scores))
+    return Summary(pool(scores), averaged, len(scores), scorer)
 
 
 def average(values: Iterable[float]) -> Average:
@@ -207,20 +223,10 @@ def bootstrap_interval(
     ValueError
         If ``draws`` is below 1 or ``level`` is not between 0 and 1.
     """
-    if draws < 1:
-        raise ValueError(f"Invalid draws: {draws}, must be at least 1")
-    if not 0 < level < 1:
-        raise ValueError(f"Invalid level: {level}, must lie between 0 and 1")
     values = [values_by_patient[patient] for patient in sorted(values_by_patient)]
-    if len(values) < 2:
-        return math.nan, math.nan
-    chosen = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
-    drawn = np.array([statistic([values[i] for i in patients]) for patients in chosen.tolist()])
-    known = drawn[~np.isnan(drawn)]
-    if len(known) == 0:
-        return math.nan, math.nan
-    lower, upper = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return float(lower), float(upper)
+    chosen = draw_patients(len(values), seed=seed, draws=draws)
+    drawn = [statistic([values[i] for i in patients]) for patients in chosen]
+    return percentile_interval(drawn, level=level)
 
 
 def auroc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
@@ -307,3 +313,25 @@ def alarm_delays(
     alarms = np.sort(np.append(alarm_times, np.inf))
     first = alarms[np.searchsorted(alarms, onsets - rules.tolerance_start)]
     return np.where(first <= ends + rules.tolerance_end, first - onsets, np.nan)
+
+
+def delay_percentile(delays: Array, percent: float) -> float:
+    """Return the seconds within which this percentage of the alarms came; NaN without an alarm.
+
+    Parameters
+    ----------
+    delays
+        As ``alarm_delays`` gives them; missed seizures, which are NaN, do not count.
+    percent
+        From 0 to 100; 50 for the median.
+    """
+    known = delays[~np.isnan(delays)]
+    return float(np.percentile(known, percent)) if len(known) else math.nan
+
+
+def share_within(delays: Array, seconds: float) -> float:
+    """Return the share of all seizures whose alarm came at most this long after the onset.
+
+    A missed seizure counts as one without such an alarm; NaN without a seizure.
+    """
+    return float(np.mean(delays <= seconds)) if len(delays) else math.nan
