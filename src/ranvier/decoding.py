@@ -18,6 +18,7 @@ from ranvier.decisions import (
     MotionRule,
     Rule,
     StageRule,
+    TypeRule,
     alarm_times,
     make_decision,
 )
@@ -275,7 +276,12 @@ def _validity_notes(
     return notes
 
 
-RULES: dict[str, type[Rule]] = {"alarm": AlarmRule, "stage": StageRule, "motion": MotionRule}
+RULES: dict[str, type[Rule]] = {
+    "alarm": AlarmRule,
+    "stage": StageRule,
+    "type": TypeRule,
+    "motion": MotionRule,
+}
 
 
 def rule_from(about: Mapping[str, Any]) -> Rule:

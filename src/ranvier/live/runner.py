@@ -161,6 +161,8 @@ def certify(decoder: Decoder, recording: Recording, *, seed: int = 0) -> Certifi
     sites = chain.pipeline.output.channels
     live = collect(outputs, recording, hop=chain.hop, rule=decoder.rule, notes=(), sites=sites)
     same = np.array_equal(live.valid, offline.valid) and np.array_equal(live.times, offline.times)
+    tolerance = TOLERANCE * max(1.0, float(np.nanmax(np.abs(offline.values), initial=0.0)))
+    decided = _difference(live.rows, offline.rows) if same else float("inf")
     return Certified(
         recording.name,
         len(live.times),
@@ -168,8 +170,8 @@ def certify(decoder: Decoder, recording: Recording, *, seed: int = 0) -> Certifi
         resumes,
         _difference(live.values, offline.values),
         same,
-        same and np.array_equal(live.rows, offline.rows, equal_nan=True),
-        tolerance=TOLERANCE * max(1.0, float(np.nanmax(np.abs(offline.values), initial=0.0))),
+        decided <= tolerance,
+        tolerance=tolerance,
         valid=int(offline.valid.sum()),
     )
 
@@ -181,16 +183,28 @@ def _random_cuts(recording: Recording, rng: np.random.Generator) -> list[int]:
 
 
 def _difference(found: Array, expected: Array) -> float:
-    if found.shape != expected.shape:
+    if found.shape != expected.shape or (np.isnan(found) != np.isnan(expected)).any():
         return float("inf")
     return float(np.nanmax(np.abs(found - expected), initial=0.0))
 
 
-def latencies(messages: list[Message]) -> dict[str, Any]:
-    """Return percentiles of age and computing time in milliseconds."""
+def latencies(messages: list[Message], *, block_seconds: float | None = None) -> dict[str, Any]:
+    """Return percentiles of age and computing time in milliseconds.
+
+    Parameters
+    ----------
+    messages
+        One for each output.
+    block_seconds
+        Signal in a block; how many answers took longer than that is said as well.
+    """
     if not messages:
         return {}
-    return {
+    late: dict[str, Any] = {}
+    if block_seconds is not None:
+        missed = sum(one.compute_seconds > block_seconds for one in messages)
+        late = {"block_seconds": block_seconds, "late": missed, "answers": len(messages)}
+    return late | {
         name: {
             f"p{percent}": float(np.percentile([getattr(m, name) for m in messages], percent) * 1e3)
             for percent in (50, 95, 99)
