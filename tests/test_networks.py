@@ -236,11 +236,14 @@ def test_networks_that_have_no_context_refuse_it(name):
 
 
 RECIPES = sorted(
-    one.name.removesuffix(".yaml").rpartition("_")[::2]
+    (one.name.removesuffix(f"_{task}.yaml"), task)
     for one in (files("ranvier") / "recipes").iterdir()
+    for task in TASKS
+    if one.name.endswith(f"_{task}.yaml")
 )
 CHANNELS = {
     "seizure": DOUBLE_BANANA,
+    "seizure_type": DOUBLE_BANANA,
     "sleep": ("EEG Fpz-Cz",),
     "movement": tuple(f"unit {i}" for i in range(60)),
 }
@@ -292,6 +295,7 @@ QUICK = {
         {"window": 64, "hidden": 16, "layers": 1, "kernel": 3, "recurrences": 1}, SAMPLES
     ),
     "rest": Quick({}, {**FAST, "stretch": 40.0, "segment": 20.0, "batch": 4, "passes": 4}),
+    "rest_seizure_type": Quick({}, {"learning_rate": 1e-2, "segment": 20.0, "passes": 12}),
     "temporal_attention_lstm": Quick({"window": 10, "hidden": 16, "dense": 16}, FAST),
     "transformer": Quick({"hop": 2}, {**SPECTRA, "learning_rate": 5e-4, "passes": 6}),
     "vit": Quick({"window": 256, "hidden": 16}, SAMPLES),
@@ -299,14 +303,16 @@ QUICK = {
 SLOW = ("arnn", "attn_sleep", "cct", "cnn_lstm", "inception")
 SCORES = {
     "seizure": lambda scores: scores.pooled.auroc,
+    "seizure_type": lambda scores: scores.pooled.outputs.kappa,
     "sleep": lambda scores: scores.pooled.kappa,
     "movement": lambda scores: scores.mean,
 }
-ABOVE_CHANCE = {"seizure": 0.55, "sleep": 0.1, "movement": 0.2}
+ABOVE_CHANCE = {"seizure": 0.55, "seizure_type": 0.05, "sleep": 0.1, "movement": 0.2}
 
 
 def quick(task: str, network: str, **training: Any) -> rv.Recipe:
-    recipe, how = packaged_recipe(task, network), QUICK.get(network, Quick())
+    how = QUICK.get(f"{network}_{task}", QUICK.get(network, Quick()))
+    recipe = packaged_recipe(task, network)
     return replace(
         recipe,
         network_settings={**recipe.network_settings, **how.network},
@@ -318,6 +324,9 @@ def quick(task: str, network: str, **training: Any) -> rv.Recipe:
 def simulated() -> dict[str, list[rv.Recording]]:
     return {
         "seizure": rv.simulate_seizures(subjects=3, minutes=4),
+        "seizure_type": rv.simulate_seizures(
+            subjects=3, minutes=6, types=("focal", "generalised", "absence", "tonic")
+        ),
         "sleep": rv.simulate_nights(subjects=3, hours=0.5),
         "movement": rv.simulate_reaches(subjects=1, minutes=2),
     }

@@ -7,9 +7,10 @@ are simulated. docs/simulation.md says what is simulated and how hard it is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.random import Generator, SeedSequence
 
 from ranvier.channels import MONTAGES, TEN_TWENTY, pick, position
 from ranvier.recording import Array, Layout, Recording, Signal
+from ranvier.simulate.seizure_kinds import FOCAL, KINDS, plan_kinds, widespread
 from ranvier.simulate.waves import (
     Range,
     Wave,
@@ -29,7 +31,7 @@ from ranvier.simulate.waves import (
     unsteady_phase,
     wander,
 )
-from ranvier.truth import Event, Events
+from ranvier.truth import SEIZURE, Event, Events
 
 Montage = Literal["referential", "double_banana"]
 
@@ -49,11 +51,21 @@ _PLACES = np.stack([position(name) for name in TEN_TWENTY])
 
 @dataclass(frozen=True)
 class Seizure:
-    """One seizure: onset and duration in seconds, amplitude as a multiple of the patient's own."""
+    """One seizure: onset and duration in seconds, amplitude as a multiple of the patient's own.
+
+    ``kind`` is one of ``seizure_kinds.KINDS``; empty for a focal seizure of which only is said that
+    it is one.
+    """
 
     onset: float
     duration: float
     strength: float
+    kind: str = ""
+
+    @property
+    def label(self) -> str:
+        """What it is annotated as."""
+        return KINDS[self.kind].label if self.kind else SEIZURE
 
 
 @dataclass(frozen=True)
@@ -129,6 +141,7 @@ def simulate_seizures(
     seed: int = 0,
     montage: Montage = "referential",
     rate: float = 256.0,
+    types: Sequence[str] = (),
 ) -> list[Recording]:
     """Simulate patients with epilepsy under scalp EEG.
 
@@ -142,6 +155,10 @@ def simulate_seizures(
         ``"referential"`` (19 leads) or ``"double_banana"`` (their 18 longitudinal differences).
     rate
         Sampling rate in Hz, at least 128.
+    types
+        Kinds of seizures, of ``"focal"``, ``"generalised"``, ``"absence"`` and ``"tonic"``: each
+        patient has one of each in every run, and the labels of the events say which. By default
+        all seizures are focal, one to three in 50 minutes, and labelled ``"sz"``.
 
     Returns
     -------
@@ -156,7 +173,8 @@ def simulate_seizures(
     """
     if subjects < 1:
         raise ValueError(f"Invalid subjects: {subjects}, must be at least 1")
-    patients = (plan_patient(i + 1, minutes=minutes, seed=seed) for i in range(subjects))
+    plan = partial(plan_patient, minutes=minutes, seed=seed, types=types)
+    patients = (plan(number + 1) for number in range(subjects))
     return [_record(patient, run, montage, rate) for patient in patients for run in patient.runs]
 
 
@@ -179,7 +197,9 @@ def record_patient(
     return [_record(patient, run, montage, rate) for run in patient.runs]
 
 
-def plan_patient(subject: int, *, minutes: float = 50.0, seed: int = 0) -> Patient:
+def plan_patient(
+    subject: int, *, minutes: float = 50.0, seed: int = 0, types: Sequence[str] = ()
+) -> Patient:
     """Draw a patient's traits, runs and seizures without making a signal."""
     if subject < 1:
         raise ValueError(f"Invalid subject: {subject}, must be at least 1")
@@ -191,16 +211,21 @@ def plan_patient(subject: int, *, minutes: float = 50.0, seed: int = 0) -> Patie
         seed,
         subject,
         str(rng.choice(FOCI)),
-        _plan_runs(minutes, 0.0 if factors else SUBTLE, rng),
+        _plan_runs(minutes, types, 0.0 if factors else SUBTLE, rng),
         tuple(np.exp(rng.normal(0, 0.5, len(TRANSIENTS))).tolist()),
         **{name: rng.uniform(*span) * factors.get(name, 1) for name, span in TRAITS.items()},
     )
 
 
-def _plan_runs(minutes: float, faint: float, rng: Generator) -> tuple[Run, ...]:
-    """Share out one to three seizures per 50 minutes; there is always one."""
+def _plan_runs(
+    minutes: float, types: Sequence[str], faint: float, rng: Generator
+) -> tuple[Run, ...]:
+    """Share out one to three seizures per 50 minutes, at least one; or one of each type per run."""
     runs = int(np.ceil(minutes / RUN_MINUTES))
     seconds = 60 * minutes / runs
+    if types:
+        plan = partial(plan_kinds, types, seconds, _margin(seconds), rng)
+        return tuple(Run(n, seconds, _place(seconds, *plan(), faint, rng)) for n in range(runs))
     wanted = int(rng.integers(1, 4, int(np.ceil(minutes / 50))).sum())
     room = max(1, int(60 * minutes // (2 * GAP)))
     counts = rng.permutation(np.bincount(np.arange(min(wanted, room)) % runs, minlength=runs))
@@ -209,13 +234,29 @@ def _plan_runs(minutes: float, faint: float, rng: Generator) -> tuple[Run, ...]:
 
 
 def _plan_seizures(seconds: float, count: int, faint: float, rng: Generator) -> tuple[Seizure, ...]:
-    margin = min(MARGIN, seconds / 10)
     durations = rng.uniform(20, 90, count).round(2)
+    return _place(seconds, [""] * count, durations, GAP, faint, rng)
+
+
+def _margin(seconds: float) -> float:
+    return min(MARGIN, seconds / 10)
+
+
+def _place(  # noqa: PLR0917
+    seconds: float,
+    kinds: Sequence[str],
+    durations: Array,
+    gap: float,
+    faint: float,
+    rng: Generator,
+) -> tuple[Seizure, ...]:
+    """Let seizures follow each other with at least the gap between them."""
+    count, margin = len(kinds), _margin(seconds)
     strengths = np.where(rng.random(count) < faint, 0.4, rng.uniform(0.8, 1.2, count))
-    free = seconds - 2 * margin - durations.sum() - GAP * max(0, count - 1)
-    before = np.cumsum(durations + GAP) - durations - GAP
+    free = seconds - 2 * margin - durations.sum() - gap * max(0, count - 1)
+    before = np.cumsum(durations + gap) - durations - gap
     onsets = (margin + before + np.sort(rng.uniform(0, free, count))).round(2)
-    return tuple(map(Seizure, onsets.tolist(), durations.tolist(), strengths.tolist()))
+    return tuple(map(Seizure, onsets.tolist(), durations.tolist(), strengths.tolist(), kinds))
 
 
 def _record(patient: Patient, run: Run, montage: Montage, rate: float) -> Recording:
@@ -231,7 +272,7 @@ def _record(patient: Patient, run: Run, montage: Montage, rate: float) -> Record
         return plus - minus[0] if minus else plus
 
     start = START + timedelta(seconds=run.number * run.seconds)
-    events = tuple(Event(seizure.onset, seizure.duration) for seizure in run.seizures)
+    events = tuple(Event(one.onset, one.duration, one.label) for one in run.seizures)
     return Recording(
         Layout(MONTAGES[montage], rate),
         samples,
@@ -296,6 +337,11 @@ def _add_seizure(
 ) -> None:
     """Add one seizure and the slow waves that fade within a minute after it."""
     span, local = _stretch(times, seizure.onset, seizure.duration + 60)
+    if seizure.kind not in {"", FOCAL}:
+        wave, left = widespread(seizure.kind, local, seizure.duration, rng)
+        signal[:, span] *= left.astype(np.float32)
+        signal[:, span] += (patient.gain * patient.contrast * seizure.strength * wave).astype("f4")
+        return
     share = np.clip(local / seizure.duration, 0, 1)
     distances = np.linalg.norm(_PLACES - position(patient.focus), axis=1)[:, None]
     hertz = patient.first_hz * (patient.last_hz / patient.first_hz) ** share

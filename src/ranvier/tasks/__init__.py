@@ -88,21 +88,39 @@ class Task(Protocol):
 
 TASKS = {
     "seizure": "ranvier.tasks.seizure:SeizureTask",
+    "seizure_type": "ranvier.tasks.seizure_type:SeizureTypeTask",
     "sleep": "ranvier.tasks.sleep:SleepTask",
     "movement": "ranvier.tasks.movement:MovementTask",
 }
 
 
-def make_task(name: str) -> Task:
+LABELLED = ("seizure_type",)
+"""Tasks with several sets of labels."""
+
+
+def make_task(name: str, labels: str = "") -> Task:
     """Return a task by name.
+
+    Parameters
+    ----------
+    name
+        In ``TASKS``.
+    labels
+        Set of labels, for a task that has several; empty for its first.
 
     Raises
     ------
     ValueError
-        If it is unknown.
+        If the task or the set of labels is unknown.
     """
     if name not in TASKS:
         raise ValueError(f"Invalid task: {name!r}, possible options: {list(TASKS)}")
     module, _, cls = TASKS[name].partition(":")
-    task: Task = getattr(import_module(module), cls)()
+    if labels and name not in LABELLED:
+        raise ValueError(
+            f"Invalid labels: {labels!r}, must be empty for {name}, only {', '.join(LABELLED)} has "
+            "sets of labels"
+        )
+    made = getattr(import_module(module), cls)
+    task: Task = made(labels) if labels else made()
     return task
