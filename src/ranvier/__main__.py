@@ -19,11 +19,14 @@ COMMANDS = {
     "simulate": "ranvier.commands.simulate:simulate",
     "train": "ranvier.commands.train:train",
     "evaluate": "ranvier.commands.evaluate:evaluate",
+    "personalise": "ranvier.commands.personalise:personalise",
     "decode": "ranvier.commands.decode:decode",
     "score": "ranvier.commands.score:score",
     "live": "ranvier.commands.live:live",
     "certify": "ranvier.commands.certify:certify",
     "import-weights": "ranvier.commands.import_weights:import_weights",
+    "select-timesteps": "ranvier.commands.select_timesteps:select_timesteps",
+    "drift": "ranvier.commands.drift:drift",
 }
 
 USER_ERROR = 1
@@ -92,6 +95,8 @@ def _run(function: Callable[..., Any], command: str, words: Sequence[str]) -> in
         _start_from_packaged_recipe(parser, words)
     given = parser.instantiate(parser.parse_args(words))
     options = {name: value for name, value in vars(given).items() if name != "config"}
+    if "given" in inspect.signature(function).parameters:
+        options["given"] = vars(parser.parse_args(words, defaults=False).as_flat())
     as_json, verbose, quiet = (options.pop(name) for name in ("json", "verbose", "quiet"))
     _log_to_stderr(logging.INFO if verbose else logging.WARNING)
     quiet_progress(quiet=quiet or not sys.stderr.isatty())
@@ -136,7 +141,7 @@ def _log_to_stderr(level: int) -> None:
 
 def _parser(function: Callable[..., Any], command: str) -> Any:
     from docstring_parser import parse
-    from jsonargparse import ArgumentParser
+    from jsonargparse import ActionYesNo, ArgumentParser
 
     parser = ArgumentParser(prog=f"ranvier {command}", description=_summary(function))
     parser.add_argument("--config", action="config", help="YAML file with any of the options.")
@@ -152,7 +157,12 @@ def _parser(function: Callable[..., Any], command: str) -> Any:
     for one in positional:
         number = "+" if str(one.annotation).startswith("list") else None
         parser.add_argument(one.name, help=described.get(one.name), nargs=number)
-    skip: set[str | int] = {"recipe", *(one.name for one in positional)}
+    parameters = inspect.signature(function).parameters.values()
+    flags = [one for one in parameters if one.default is False]
+    for one in flags:
+        name, about = f"--{one.name}", described.get(one.name)
+        parser.add_argument(name, action=ActionYesNo, nargs="?", default=False, help=about)
+    skip: set[str | int] = {"recipe", "given", *(one.name for one in (*positional, *flags))}
     parser.add_function_arguments(function, skip=skip, as_group=False)
     if "recipe" in described:
         from ranvier.recipe import Recipe

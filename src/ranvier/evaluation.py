@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
 import os
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -16,19 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from ranvier.baseline import Baseline, baseline_stages, fit_baseline
+from ranvier.beside import RIDGE, RIVALS, lag_tuning, predict_beside
 from ranvier.decisions import AlarmRule, Rule
-from ranvier.decoder import Decoder, load
-from ranvier.decoding import (
-    Prediction,
-    predictions_from,
-    predictions_to,
-    rule_as_dict,
-    rule_from,
-)
+from ranvier.decoding import Prediction
 from ranvier.fitting import (
     Progressed,
-    certify_choice,
-    choose_threshold,
+    certificate_of,
     fit_decoder,
     folder_for,
     informative,
@@ -37,51 +28,34 @@ from ranvier.fitting import (
     truth_of,
     versions,
 )
-from ranvier.formats.hed_score import write_text
+from ranvier.fold_files import (
+    FoldResult,
+    Plan,
+    complete_fold,
+    finite,
+    keep_fold,
+    keep_plan,
+    key_of,
+    place_of,
+    read_fold,
+    write_json,
+)
 from ranvier.recipe import Recipe, recipe_from
 from ranvier.recording import Recording
 from ranvier.scoring import Scores, score_predictions
 from ranvier.splits import (
-    PARTS_IN_TIME,
-    Certificate,
     Fold,
-    cut_in_time,
+    cut_by_protocol,
     folds_by_subject,
     folds_in_time,
 )
 from ranvier.store import Prepared
+from ranvier.thresholds import choose_threshold
 from ranvier.truth import Truth
 
+__all__ = ["Evaluation", "FoldResult", "evaluate", "finite", "run_fold", "write_json"]
+
 log = logging.getLogger("ranvier")
-
-
-@dataclass(frozen=True)
-class FoldResult:
-    """What one fold gave.
-
-    Parameters
-    ----------
-    certificate
-        Who was in which part, and what was chosen on what.
-    decoder
-        Trained without the test subjects.
-    predictions, baseline
-        For each test recording, by the network and by the baseline.
-    truth
-        What is annotated in each test recording, by name.
-    baseline_rule
-        With the threshold that was chosen for the baseline.
-    history
-        Loss and validation score of each pass.
-    """
-
-    certificate: Certificate
-    decoder: Decoder
-    predictions: Sequence[Prediction]
-    baseline: Sequence[Prediction]
-    truth: Mapping[str, Truth]
-    baseline_rule: Rule
-    history: Sequence[Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -96,16 +70,22 @@ class Evaluation:
         One result each.
     versions
         Of the packages that computed it.
+    missing
+        Names of folds that were to be run and of which nothing is there.
     """
 
     recipe: Recipe
     folds: Sequence[FoldResult]
     versions: Mapping[str, str]
+    missing: Sequence[str] = ()
 
     @property
     def notes(self) -> dict[str, Sequence[str]]:
-        """What was repaired, missing or not valid, by tested recording."""
-        return {one.name: one.notes for one in self.predictions if one.notes}
+        """What was repaired, missing or not valid, by tested recording; and missing folds."""
+        return {
+            **({"evaluation": [_missing_words(self)]} if self.missing else {}),
+            **{one.name: one.notes for one in self.predictions if one.notes},
+        }
 
     @property
     def truth(self) -> dict[str, Any]:
@@ -122,10 +102,23 @@ class Evaluation:
         """What the baselines found in the same recordings."""
         return [prediction for fold in self.folds for prediction in fold.baseline]
 
+    @property
+    def beside(self) -> dict[str, list[Prediction]]:
+        """What all plain decoders found in the same recordings, by name; for movement."""
+        if self.recipe.task != "movement":
+            return {}
+        names = [name for name in self.folds[0].beside if all(name in f.beside for f in self.folds)]
+        others = {name: [one for f in self.folds for one in f.beside[name]] for name in names}
+        return {RIDGE: self.baseline, **others}
+
     @cached_property
     def scores(self) -> Any:
         """Scores of the networks, by subject and together: a ``scoring.Scores``."""
-        return self._score(self.predictions)
+        own: Any = self._score(self.predictions)
+        others = {name: self._score(found) for name, found in self.beside.items()}
+        if not others:
+            return own
+        return own.beside(self.recipe.network, others, RIVALS, seed=self.recipe.seed)
 
     @cached_property
     def baseline_scores(self) -> Any:
@@ -147,6 +140,7 @@ class Evaluation:
             "baseline": self.baseline_scores.as_dict(),
             "certificates": [fold.certificate.as_dict() for fold in self.folds],
             "notes": {name: list(notes) for name, notes in self.notes.items()},
+            "missing_folds": list(self.missing),
             "versions": dict(self.versions),
         }
 
@@ -155,6 +149,14 @@ class Evaluation:
         from ranvier.report import write_report
 
         return write_report(self, Path(path))
+
+
+def _missing_words(evaluation: Evaluation) -> str:
+    wanted = len(evaluation.folds) + len(evaluation.missing)
+    return (
+        f"{len(evaluation.missing)} of {wanted} folds are not finished and are not scored: "
+        f"{', '.join(evaluation.missing)}"
+    )
 
 
 def evaluate(
@@ -181,7 +183,8 @@ def evaluate(
         Where everything is kept, one folder for each fold; folds that are done are not run again.
         By default nothing is kept.
     folds
-        How many; 0 leaves one subject out at a time.
+        How many; 0 leaves one subject out at a time. Of parts in time there is one for each
+        recording, or by the protocol ``"blocked"`` as many for each as are told, else 5.
     only
         Run this fold alone, counted from 0.
     workers
@@ -200,7 +203,7 @@ def evaluate(
     """
     recipe = recipe or recipe_from(task, **settings)
     with folder_for(out) as folder:
-        given = cut_in_time(recordings, PARTS_IN_TIME) if recipe.in_time else list(recordings)
+        given = _given(recordings, recipe, folds)
         prepared = prepare_annotated(given, recipe, folder / "prepared", progress)
         split = _split(prepared, recipe, folds)
         if only is not None and not 0 <= only < len(split):
@@ -212,20 +215,33 @@ def evaluate(
         stages = baseline_stages(recipe.task, recipe.stages)
         plain = prepare_annotated(given, replace(recipe, stages=stages), folder / "prepared", None)
         both = list(zip(prepared, plain, strict=True))
+        keys = {place_of(fold): _fold_key(prepared, fold, recipe) for fold in split}
+        keep_plan(folder, Plan(recipe, keys, versions()))
         results = _run_folds(both, chosen, recipe, folder, workers=workers, progress=progress)
     return Evaluation(recipe, results, versions())
+
+
+def _given(recordings: Sequence[Recording], recipe: Recipe, folds: int) -> list[Recording]:
+    if not recipe.in_time:
+        return list(recordings)
+    return cut_by_protocol(recordings, recipe.split_by, blocks=folds)
 
 
 def _split(prepared: Sequence[Prepared], recipe: Recipe, folds: int) -> list[Fold]:
     subjects = {one.subject for one in prepared}
     if recipe.in_time:
-        return folds_in_time(subjects)
+        return folds_in_time(subjects, recipe.split_by)
     known = informative(prepared, recipe.learnt)
     return folds_by_subject(subjects, folds=folds, seed=recipe.seed, informative=known)
 
 
 def _check_something_to_learn(folds: Sequence[Fold], known: set[str], task: str) -> None:
-    what = {"seizure": "seizure", "sleep": "hypnogram", "movement": "trajectory"}[task]
+    what = {
+        "seizure": "seizure",
+        "seizure_type": "seizure of a known type",
+        "sleep": "hypnogram",
+        "movement": "trajectory",
+    }[task]
     for fold in folds:
         if not known & set(fold.train):
             raise ValueError(
@@ -277,47 +293,57 @@ def run_fold(
     progress: Progressed | None,
 ) -> FoldResult:
     """Train and test one fold, or read what it gave before."""
-    place = folder / f"fold-{fold.number}"
+    place = folder / place_of(fold)
     place.mkdir(parents=True, exist_ok=True)
     prepared, plain = ([pair[i] for pair in both] for i in (0, 1))
     tested = select(prepared, fold.test)
     truth = truth_of(tested)
     key = _fold_key(prepared, fold, recipe)
-    if (done := _read_fold(place, key, fold, truth)) is not None:
+    if (done := _done_before(place, key, truth)) is not None:
         return done
     with _logging_to(place / "log.txt"):
         decoder, fitted = fit_decoder(prepared, fold, recipe, place, progress)
         log.info("rule %s", decoder.rule)
         predictions = [decoder.predict_prepared(one) for one in tested]
-        baseline = _fit_baseline(plain, fold, recipe.task, decoder.rule)
+        baseline = _fit_baseline(plain, fold, recipe, decoder.rule)
         alike = [
             baseline.predict(one).where_valid(like)
             for one, like in zip(select(plain, fold.test), predictions, strict=True)
         ]
-    certificate = certify_choice(fold, fitted, prepared, recipe, recipe.stages)
-    decoder.save(place / "decoder.ranvier")
-    predictions_to(place / "predictions.npz", predictions)
-    predictions_to(place / "baseline.npz", alike)
-    about = {
-        "key": key,
-        "certificate": certificate.as_dict(),
-        "baseline_rule": rule_as_dict(baseline.rule),
-        "history": fitted.history,
+        beside = _predict_beside(plain, fold, recipe, decoder.rule, predictions)
+        lags = lag_tuning(recipe.task, select(plain, fold.train), decoder.rule)
+    certificate = certificate_of(decoder, fold)
+    found = certificate, decoder, predictions, alike, truth, baseline.rule, fitted.history
+    result = FoldResult(*found, beside, lags)
+    keep_fold(place, key, result)
+    return result
+
+
+def _predict_beside(
+    plain: Sequence[Prepared],
+    fold: Fold,
+    recipe: Recipe,
+    rule: Rule,
+    predictions: Sequence[Prediction],
+) -> dict[str, list[Prediction]]:
+    """Fit the other plain decoders to the training part, and decode where the network answers."""
+    train, test = select(plain, fold.train), select(plain, fold.test)
+    found = predict_beside(recipe.task, train, test, rule, seed=recipe.seed)
+    return {
+        name: [a.where_valid(like) for a, like in zip(own, predictions, strict=True)]
+        for name, own in found.items()
     }
-    write_json(place / "fold.json", about)
-    return FoldResult(
-        certificate, decoder, predictions, alike, truth, baseline.rule, fitted.history
-    )
 
 
-def _fit_baseline(plain: Sequence[Prepared], fold: Fold, task: str, rule: Rule) -> Baseline:
-    baseline = fit_baseline(task, select(plain, fold.train), rule)
+def _fit_baseline(plain: Sequence[Prepared], fold: Fold, recipe: Recipe, rule: Rule) -> Baseline:
+    baseline = fit_baseline(recipe.task, select(plain, fold.train), rule)
     if not isinstance(rule, AlarmRule):
         return baseline
     validation = select(plain, fold.validation)
     predictions = [baseline.predict(one) for one in validation]
-    threshold = choose_threshold(predictions, truth_of(validation), rule)
-    return baseline.decided_by(replace(rule, threshold=threshold))
+    budget = recipe.false_alarms_per_day
+    choice = choose_threshold(predictions, truth_of(validation), rule, budget=budget)
+    return baseline.decided_by(replace(rule, threshold=choice.threshold))
 
 
 def _fold_key(prepared: Sequence[Prepared], fold: Fold, recipe: Recipe) -> str:
@@ -328,30 +354,16 @@ def _fold_key(prepared: Sequence[Prepared], fold: Fold, recipe: Recipe) -> str:
     return hashlib.sha256(described.encode()).hexdigest()
 
 
-def _read_fold(place: Path, key: str, fold: Fold, truth: Mapping[str, Truth]) -> FoldResult | None:
-    if not (place / "fold.json").exists():
-        return None
+def _done_before(place: Path, key: str, truth: Mapping[str, Truth]) -> FoldResult | None:
     try:
-        about = json.loads((place / "fold.json").read_text())
-        return _fold_from(place, about, fold, truth) if about["key"] == key else None
-    except (ValueError, OSError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
-        log.info("%s is broken; beginning anew", place)
+        if key_of(place) != key:
+            return None
+        done = read_fold(place, truth)
+        complete_fold(place, truth)
+    except ValueError as error:
+        log.info("%s; beginning anew", error)
         return None
-
-
-def _fold_from(
-    place: Path, about: Mapping[str, Any], fold: Fold, truth: Mapping[str, Truth]
-) -> FoldResult:
-    certificate = Certificate(**{**about["certificate"], "fold": fold})
-    return FoldResult(
-        certificate,
-        load(place / "decoder.ranvier"),
-        predictions_from(place / "predictions.npz"),
-        predictions_from(place / "baseline.npz"),
-        truth,
-        rule_from(about["baseline_rule"]),
-        about["history"],
-    )
+    return done
 
 
 @contextmanager
@@ -367,18 +379,3 @@ def _logging_to(path: Path) -> Iterator[None]:
         log.removeHandler(handler)
         log.setLevel(level)
         handler.close()
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> Path:
-    """Write plain types; the file appears whole or not at all."""
-    plain = finite(content)
-    return write_text(path, json.dumps(plain, indent=1, allow_nan=False, default=str))
-
-
-def finite(content: Any) -> Any:
-    """Return plain types without NaN and infinity, which JSON does not know: None stands there."""
-    if isinstance(content, Mapping):
-        return {name: finite(value) for name, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [finite(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ranvier.commands import (
     UNANNOTATED,
@@ -14,27 +15,37 @@ from ranvier.commands import (
     use_threads,
 )
 from ranvier.recipe import Recipe
+from ranvier.recording import COUNT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ranvier.evaluation import Evaluation, FoldResult
     from ranvier.live.runner import Certified
     from ranvier.recording import Recording
 
+NOT_AGAIN = "not certified again: whether file and live agree was not tried on these decisions"
+WITH_RESCORE = {"rescore", "out", "threads", "json", "verbose", "quiet", "config"}
+"""Options that scoring again takes, besides those of the rule."""
 LONGEST_CERTIFIED = 1800.0
 """Seconds of a held-out recording on which file and live are compared."""
+PUBLISHED_FOLDS = 4
+"""Papers test a quarter."""
 
 
 def evaluate(
     *,
-    data: str,
-    out: str,
     recipe: Recipe,
+    given: Mapping[str, Any],
+    data: str = "",
+    out: str = "",
     folds: int = 0,
     fold: int | None = None,
     threads: int = 1,
     workers: int = 1,
+    audit: bool = False,
+    rescore: str = "",
+    protocol: Literal["honest", "paper", "paper-per-subject"] = "honest",
 ) -> Answer:
     """Train and test on others than were learnt from, score, and write a report.
 
@@ -45,6 +56,19 @@ def evaluate(
     out
         Folder for the report, the scores and one folder for each fold; folds that are done are
         not run again.
+    audit
+        Afterwards change the future and the test part of a few minutes of one fold, train on them
+        with one pass, and name what leaks; then the exit code is 1.
+    rescore
+        Folder of an evaluation, scored and reported again without training and without recordings.
+        With --rule.* its outputs are decided by another rule; then --out is "rescored" in that
+        folder unless given.
+    protocol
+        "paper" trains and tests as published, leaks and all, and honestly beside it, in 4 folds
+        unless told otherwise, one after the other, and writes no decoder; "paper-per-subject" does
+        so for each subject.
+    given
+        Options that were not left as they are.
     recipe
         What is trained, and how.
     folds
@@ -59,9 +83,20 @@ def evaluate(
     from ranvier.evaluation import evaluate as run
     from ranvier.formats import read
 
+    if rescore:
+        return rescored(Path(rescore), out, given)
+    for name, value in {"data": data, "out": out}.items():
+        if not value:
+            raise ValueError(f"Missing {name}: --{name} must be a folder")
     check_folder(out)
     use_threads(threads)
     recordings = read(data)
+    if protocol != "honest":
+        if audit:
+            raise ValueError(f"Invalid audit with protocol {protocol!r}, must be 'honest'")
+        if fold is not None:
+            raise ValueError(f"Invalid fold with protocol {protocol!r}: {fold}, must not be given")
+        return compared(protocol, recordings, recipe, Path(out), folds=folds or PUBLISHED_FOLDS)
     with showing_progress() as progress:
         evaluation = run(
             recipe.task,
@@ -73,25 +108,97 @@ def evaluate(
             workers=workers,
             progress=progress,
         )
-    return answer_for(evaluation, recordings, Path(out))
+    if not audit:
+        return answer_for(evaluation, recordings, Path(out))
+    return audited(evaluation, recordings, Path(out))
+
+
+def audited(evaluation: Evaluation, recordings: Sequence[Recording], out: Path) -> Answer:
+    """Audit the first fold, put the verdict into all certificates, and answer as without."""
+    from ranvier.audit.recipe import audit_recipe, certified_by
+
+    fold = evaluation.folds[0].certificate.fold
+    try:
+        found = audit_recipe(recordings, evaluation.recipe, fold)
+    except ValueError as error:
+        answer = answer_for(evaluation, recordings, out)
+        return replace(answer, notes=[*answer.notes, f"not audited: {error}"], failed=True)
+    answer = answer_for(certified_by(found, evaluation, out), recordings, out)
+    text = "\n".join([answer.text, *found.sentences()])
+    return replace(answer, text=text, failed=answer.failed or bool(found.faults))
+
+
+def compared(
+    protocol: str, recordings: Sequence[Recording], recipe: Recipe, out: Path, *, folds: int
+) -> Answer:
+    """Train and test under the protocols of papers and honestly, and say how they differ."""
+    from ranvier.evaluation import write_json
+    from ranvier.protocols import compare_protocols
+
+    with showing_progress() as progress:
+        found = compare_protocols(
+            recipe.task,
+            recordings,
+            protocol=protocol,
+            recipe=recipe,
+            out=out,
+            folds=folds,
+            progress=progress,
+        )
+    write_json(out / "protocols.json", found.as_dict())
+    lines = [found.headline(), "", *aligned(found.table()), "", *found.certificate()]
+    return Answer("\n".join(lines), found.as_dict())
 
 
 def answer_for(evaluation: Evaluation, recordings: Sequence[Recording], out: Path) -> Answer:
     """Certify on a held-out recording, write the report, and say what came out."""
+    from ranvier.rescoring import keep_live
+
+    certified, latency = certify_held_out(evaluation, recordings)
+    keep_live(out, certified, latency)
+    answer = write_results(evaluation, out, certified, latency)
+    truth_of = evaluation.recipe.learnt.truth_of
+    unused = [(one.name, UNANNOTATED) for one in recordings if truth_of(one) is None]
+    return replace(answer, notes=[*answer.notes, *grouped(unused)])
+
+
+def write_results(
+    evaluation: Evaluation, out: Path, certified: Certified | None, latency: Mapping[str, Any]
+) -> Answer:
+    """Write scores, tables of classes and the report, and say what came out."""
+    from ranvier.classification import write_classification
     from ranvier.evaluation import write_json
     from ranvier.report import write_report
 
-    certified, latency = certify_held_out(evaluation, recordings)
+    said = str(certified or NOT_AGAIN)
     scores = evaluation.scores
-    content = {**evaluation.as_dict(), "certified": str(certified), "latency": latency}
+    content = {**evaluation.as_dict(), "certified": said, "latency": latency}
     write_json(out / "scores.json", content)
+    written, unwritten = write_classification(evaluation, out)
     report = write_report(evaluation, out / "report.html", certified=certified, latency=latency)
     table = aligned(scores.table(evaluation.baseline_scores))
-    lines = [scores.headline(), "", *table, "", str(certified), f"Report: {report}"]
+    lines = [scores.headline(), "", *table, "", said, *map(str, written), f"Report: {report}"]
     notes = [(name, note) for name, found in evaluation.notes.items() for note in found]
-    truth_of = evaluation.recipe.learnt.truth_of
-    notes += [(one.name, UNANNOTATED) for one in recordings if truth_of(one) is None]
-    return Answer("\n".join(lines), content, grouped(notes), failed=not certified.equal)
+    failed = certified is not None and not certified.equal
+    return Answer("\n".join(lines), content, [*grouped(notes), *unwritten], failed=failed)
+
+
+def rescored(folder: Path, out: str, given: Mapping[str, Any]) -> Answer:
+    """Score an evaluation again; with another rule, not in its place."""
+    from ranvier.rescoring import load_evaluation, read_live
+
+    changes = {name: given[name] for name in given if name not in WITH_RESCORE}
+    if other := [f"--{name}" for name in changes if not name.startswith("rule.")]:
+        raise ValueError(
+            f"Invalid options with --rescore: {', '.join(other)}, must be --out and --rule.* "
+            "alone: nothing is trained again"
+        )
+    rule = {name.removeprefix("rule."): value for name, value in changes.items()}
+    evaluation = load_evaluation(folder, **rule)
+    place = Path(out) if out else folder / "rescored" if rule else folder
+    check_folder(str(place))
+    certified, latency = (None, {}) if rule else read_live(folder)
+    return write_results(evaluation, place, certified, latency)
 
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
@@ -117,5 +224,9 @@ def certify_held_out(
     fold, name = telling(evaluation)
     whole = next(one for one in recordings if one.name in {name, name.rpartition("_part-")[0]})
     recording = whole.until(LONGEST_CERTIFIED)
-    messages = list(run(fold.decoder, Replay(recording.until(60.0), speed=0)))
-    return certify(fold.decoder, recording), latencies(messages)
+    if recording.layout.unit != COUNT:
+        messages = list(run(fold.decoder, Replay(recording.until(60.0), speed=0)))
+        return certify(fold.decoder, recording), latencies(messages)
+    messages = list(run(fold.decoder, Replay(recording.until(60.0), speed=0, chunk=1)))
+    timed = latencies(messages, block_seconds=1 / recording.layout.rate)
+    return certify(fold.decoder, recording), timed
