@@ -9,8 +9,8 @@ from conftest import make_recording
 from scipy.signal import butter, sosfiltfilt
 
 import ranvier as rv
-from ranvier import audit_recipe as audited
 from ranvier.__main__ import main
+from ranvier.audit import recipe as audited
 from ranvier.audit.changes import with_signal
 from ranvier.audit.recipe import audit_recipe
 from ranvier.fitting import select, with_threshold
@@ -18,7 +18,7 @@ from ranvier.recipe import Recipe, packaged_recipe
 from ranvier.splits import PARTS_IN_TIME, Fold, cut_in_time, folds_in_time
 
 FOLD = Fold(0, ("01", "02"), ("03",), ("04",))
-RECIPES = sorted(path.stem for path in (Path(audited.__file__).parent / "recipes").glob("*.yaml"))
+RECIPES = sorted(path.stem for path in (Path(rv.__file__).parent / "recipes").glob("*.yaml"))
 SECONDS = {"seizure": 100.0, "seizure_type": 100.0, "sleep": 600.0, "movement": 60.0}
 TINY = {
     "arnn": {"window": 256, "segment": 32, "hidden": 6, "heads": 2, "head_size": 4},

@@ -13,7 +13,7 @@ from ranvier.channels import DOUBLE_BANANA, TEN_TWENTY
 from ranvier.counts import BinCounts, Smooth
 from ranvier.decisions import Alarm, AlarmRule
 from ranvier.decoding import Chain
-from ranvier.features import ScalePerStep, Spectrum, Standardise
+from ranvier.features import RunningScale, ScalePerStep, Spectrum, Standardise
 from ranvier.networks import NETWORKS
 from ranvier.recording import COUNT, Array, Layout
 from ranvier.signal import DeriveMontage, Filter, MarkFlat, Pick, Resample
@@ -88,6 +88,7 @@ CASES = {
     "scale per step": Case(lambda: ScalePerStep(STEPS), (8,), 40),
     "standardise": Case(lambda: Standardise(STEPS, (1.0,), (2.0,)), (8,), 40),
     "bins of bins": Case(lambda: BinCounts(SPIKES, 0.02)),
+    "running scale": Case(lambda: RunningScale(SPIKES, 0.5, 0.1)),
     "smooth": Case(lambda: Smooth(SPIKES, 0.03)),
     "alarm": Case(lambda: Alarm(PROBABILITY, rule=AlarmRule(0.5, 0.8, 2, 4)), length=80),
     "alarm that rests": Case(

@@ -23,7 +23,7 @@ from ranvier.decisions import AlarmRule, Rule, make_decision
 from ranvier.decoding import Chain, Prediction, collect, rule_as_dict, rule_from
 from ranvier.formats.hed_score import replacing
 from ranvier.networks import make_network
-from ranvier.recording import Array, Layout, Recording
+from ranvier.recording import COUNT, Array, Layout, Recording
 from ranvier.runtime import NetworkStage
 from ranvier.stages import build, coverages
 from ranvier.store import Prepared, first_output
@@ -233,6 +233,8 @@ def _golden(decoder: Decoder) -> bytes:
 def _golden_layout(decoder: Decoder) -> Layout:
     """Referential leads where a montage is derived, else what the network was trained on."""
     names = {stage["stage"] for stage in decoder.stages}
+    if "bin_counts" in names:
+        return Layout(decoder.channels, 4 * decoder.rate, COUNT)
     rates = [float(stage.get("rate_out", 0.0)) for stage in decoder.stages]
     free = names & {"resample", "spectrum"}
     rate = max(256.0, *rates) if free else decoder.rate

@@ -11,6 +11,9 @@ import numpy as np
 from ranvier.recording import Array, Layout
 from ranvier.streaming import Stage, State
 
+FLAT = 1e-9
+"""Variance up to which a channel counts as one that says the same all along."""
+
 
 @dataclass(frozen=True)
 class Spectrum(Stage):
@@ -125,3 +128,63 @@ class Standardise(Stage):
         deviation = np.asarray(self.deviation)
         scaled = (chunk - np.asarray(self.mean)) / np.where(deviation == 0, 1.0, deviation)
         return scaled.astype(np.float32), state
+
+
+@dataclass(frozen=True)
+class RunningScale(Stage):
+    """Scale each channel by the mean and deviation of its own past, the newest sample included.
+
+    What lies some time back counts ``exp(-time / seconds)``, whether or not there were gaps since.
+    Nothing of the training recordings is needed and nothing later is looked at. A NaN stays one and
+    is not counted; a channel that has said the same all along becomes 0.
+
+    Parameters
+    ----------
+    layout
+        What comes in: plain samples, such as counts.
+    seconds
+        After which a sample counts a third.
+    settling
+        Seconds of samples that must have been seen before anything is said; NaN until then.
+    """
+
+    layout: Layout
+    seconds: float = 120.0
+    settling: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 1 / self.rate <= self.seconds < float("inf"):
+            raise ValueError(
+                f"Invalid seconds: {self.seconds:g}, must be finite and at least one sample of "
+                f"{1 / self.rate:g} s"
+            )
+        if not 0 <= self.settling < float("inf"):
+            raise ValueError(f"Invalid settling: {self.settling:g} s, must be finite and 0 or more")
+
+    @property
+    def output(self) -> Layout:
+        """The same channels without a unit."""
+        return Layout(self.layout.channels, self.rate, "z")
+
+    def initial_state(self, batch: int) -> State:
+        """Return (samples seen, how much they count, mean, variance) of each channel."""
+        return tuple(np.zeros((batch, len(self.layout.channels))) for _ in range(4))
+
+    def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
+        """Go from sample to sample."""
+        scaled = np.empty(chunk.shape, dtype=np.float32)
+        keep = np.exp(-1 / (self.seconds * self.rate))
+        seen, weight, mean, variance = state
+        for i in range(chunk.shape[1]):
+            now = chunk[:, i].astype(float)
+            known = ~np.isnan(now)
+            seen, weight = seen + known, keep * weight + known
+            share = np.where(known, 1 / np.maximum(weight, 1.0), 0.0)
+            off = np.where(known, now - mean, 0.0)
+            mean = mean + share * off
+            variance = (1 - share) * (variance + share * off**2)
+            said = known & (seen > self.settling * self.rate)
+            flat = variance <= FLAT
+            centred = np.where(said, now - mean, np.nan)
+            scaled[:, i] = centred / np.sqrt(np.where(flat, np.inf, variance))
+        return scaled, (seen, weight, mean, variance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
@@ -21,7 +22,7 @@ class Recipe:
     Parameters
     ----------
     task
-        What is decoded: ``"seizure"``, ``"sleep"`` or ``"movement"``.
+        What is decoded: ``"seizure"``, ``"seizure_type"``, ``"sleep"`` or ``"movement"``.
     network
         Name of the network, as in ``networks.NETWORKS``.
     network_settings
@@ -32,12 +33,18 @@ class Recipe:
         How the network is fitted.
     rule
         When a probability becomes an alarm; the threshold is chosen on the validation part.
+    false_alarms_per_day
+        Budget of false alarms for each 24 h, within which the most sensitive threshold is chosen;
+        by default the one with the best event F1.
     split
         ``"subject"`` tests on people who are new to the decoder, ``"time"`` on later parts of each
-        recording; empty for what the task is about.
+        recording; ``"makin320"``, ``"neurobench"`` and ``"blocked"`` cut recordings in time by the
+        rules of ``splits.PROTOCOLS_IN_TIME``; empty for what the task is about.
     weights
         File of ``ranvier import-weights`` to start from, whose settings come before
         ``network_settings``; empty to start at random.
+    labels
+        Set of labels of ``"seizure_type"``: ``"combined"`` or ``"tusz"``; empty for the first.
     seed
         Of everything that is drawn.
     device
@@ -50,17 +57,25 @@ class Recipe:
     stages: Stages = STAGES
     training: Training = field(default_factory=Training)
     rule: AlarmRule = field(default_factory=AlarmRule)
-    split: Literal["", "subject", "time"] = ""
+    false_alarms_per_day: float | None = None
+    split: Literal["", "subject", "time", "makin320", "neurobench", "blocked"] = ""
     weights: str = ""
+    labels: str = ""
     seed: int = 0
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        make_task(self.task)
+        make_task(self.task, self.labels)
         if not isinstance(self.training, Training) or not isinstance(self.rule, AlarmRule):
             raise ValueError(
                 f"Invalid training or rule: {self.training!r} and {self.rule!r}, must be a "
                 "Training and an AlarmRule"
+            )
+        budget = self.false_alarms_per_day
+        if budget is not None and not (self.task == "seizure" and 0 < budget < math.inf):
+            raise ValueError(
+                f"Invalid false_alarms_per_day: {budget} for the task {self.task!r}, must be "
+                "finite and above 0, for the task 'seizure'"
             )
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"Invalid seed: {self.seed}, must be from 0 to {2**31 - 1}")
@@ -68,15 +83,25 @@ class Recipe:
     @property
     def learnt(self) -> Task:
         """What there is to learn."""
-        return make_task(self.task)
+        return make_task(self.task, self.labels)
 
     @property
     def in_time(self) -> bool:
-        """Whether later parts of the same recordings are tested."""
-        return (self.split or self.learnt.split) == "time"
+        """Whether other parts of the same recordings are tested."""
+        return self.split_by != "subject"
+
+    @property
+    def split_by(self) -> str:
+        """The rule by which parts are made: ``split``, or what the task is about."""
+        return self.split or self.learnt.split
 
 
-DEFAULT_NETWORKS = {"seizure": "rest", "sleep": "attn_sleep", "movement": "gru"}
+DEFAULT_NETWORKS = {
+    "seizure": "rest",
+    "seizure_type": "rest",
+    "sleep": "attn_sleep",
+    "movement": "gru",
+}
 
 
 def recipe_from(task: str, **settings: Any) -> Recipe:
@@ -130,7 +155,8 @@ def packaged_settings(task: str, network: str) -> dict[str, Any]:
     folder = files("ranvier") / "recipes"
     path = folder / f"{network}_{task}.yaml"
     if not path.is_file():
-        names = [one.name.removesuffix(".yaml").rpartition("_") for one in folder.iterdir()]
-        possible = sorted(net for net, _, kind in names if kind == task)
+        ending = f"_{task}.yaml"
+        names = (one.name for one in folder.iterdir())
+        possible = sorted(one.removesuffix(ending) for one in names if one.endswith(ending))
         raise ValueError(f"Invalid network: {network!r}, possible options for {task}: {possible}")
     return dict(yaml.safe_load(path.read_text(encoding="utf-8")))

@@ -34,6 +34,8 @@ class Fold:
         Subjects whose recordings are learnt from, chosen on, and scored.
     in_time
         Whether these are parts of the same recordings that follow each other.
+    protocol
+        By which rule the parts were cut, one of ``PROTOCOLS_IN_TIME``; empty where it has no name.
 
     Raises
     ------
@@ -46,6 +48,7 @@ class Fold:
     validation: tuple[str, ...]
     test: tuple[str, ...] = ()
     in_time: bool = False
+    protocol: str = ""
 
     def __post_init__(self) -> None:
         seen: dict[str, str] = {}
@@ -145,6 +148,22 @@ LAST_PART = (0.8, 0.2)
 """Shares of a recording to train and to choose on, when nothing is tested."""
 PARTS_IN_TIME = (0.64, 0.16, 0.2)
 """Shares of a recording to train, to choose and to test on, in this order."""
+MAKIN_SECONDS = 320.0
+"""From the beginning, to learn from: Makin et al., J Neural Eng 15:026010, 2018."""
+NEUROBENCH = (0.5, 0.25, 0.25)
+"""Shares of the reaches: NeuroBench, motor prediction of non-human primates."""
+BLOCKS = 5
+"""That are each tested once."""
+PROTOCOLS_IN_TIME = {
+    "time": "the parts of a recording follow each other in time",
+    "makin320": "the first 320 s of a recording are to train, but for their last fifth, which "
+    "chooses; all that follows is tested",
+    "neurobench": "the first half of the reaches is to train, the next quarter chooses, the last "
+    "is tested",
+    "blocked": "each of the blocks of a recording is tested once, a block beside it chooses, all "
+    "others are to train, also later ones",
+}
+"""How recordings can be cut in time, in words."""
 
 
 def cut_in_time(recordings: Sequence[Recording], shares: Sequence[float]) -> list[Recording]:
@@ -160,16 +179,77 @@ def cut_in_time(recordings: Sequence[Recording], shares: Sequence[float]) -> lis
     return [part for one in recordings for part in _parts(one, shares)]
 
 
+def cut_by_protocol(
+    recordings: Sequence[Recording], protocol: str, *, blocks: int = 0
+) -> list[Recording]:
+    """Cut each recording in time by a rule with a name, each part a subject of its own.
+
+    A part is a recording, so no window and no state reaches from one into another.
+
+    Parameters
+    ----------
+    recordings
+        Binned spikes or spike times are cut where the signal has gaps, so by trials if there are
+        any; by ``"makin320"`` at 256 and 320 s, come what may.
+    protocol
+        One of ``PROTOCOLS_IN_TIME``.
+    blocks
+        How many there are, for ``"blocked"``; 0 for ``BLOCKS``.
+
+    Raises
+    ------
+    ValueError
+        If the protocol is unknown, a recording too short for it, or there are fewer than 3 blocks.
+    """
+    if protocol not in PROTOCOLS_IN_TIME:
+        raise ValueError(
+            f"Invalid protocol: {protocol!r}, possible options: {list(PROTOCOLS_IN_TIME)}"
+        )
+    blocks = blocks or BLOCKS
+    if protocol == "blocked" and blocks < 3:
+        raise ValueError(
+            f"Invalid folds: {blocks}, must be at least 3 blocks: to train, to choose and to test"
+        )
+    if protocol == "makin320":
+        return [part for one in recordings for part in _makin(one)]
+    if protocol == "neurobench":
+        return [part for one in recordings for part in _by_reach(one)]
+    return cut_in_time(recordings, PARTS_IN_TIME if protocol == "time" else (1 / blocks,) * blocks)
+
+
+def _makin(recording: Recording) -> list[Recording]:
+    if recording.duration <= MAKIN_SECONDS:
+        raise ValueError(
+            f"Invalid recording: {recording.name} lasts {recording.duration:g} s, must be longer "
+            f"than {MAKIN_SECONDS:g} s for the protocol 'makin320'"
+        )
+    return _cut_at(recording, [LAST_PART[0] * MAKIN_SECONDS, MAKIN_SECONDS])
+
+
+def _by_reach(recording: Recording) -> list[Recording]:
+    """Cut between reaches; by time, with a note, where there are too few."""
+    borders = _borders(recording)
+    if len(borders) > len(NEUROBENCH):
+        return _cut_at(recording, _between_trials(borders, NEUROBENCH) / recording.layout.rate)
+    least = len(NEUROBENCH) + 2
+    note = f"reaches by its gaps: {len(borders) + 1}, fewer than {least}, so it is cut by time"
+    return [part.with_note(note) for part in _parts(recording, NEUROBENCH)]
+
+
 def _parts(recording: Recording, shares: Sequence[float]) -> list[Recording]:
     rate = recording.layout.rate
-    borders = _gaps(recording) if recording.layout.unit == COUNT else np.zeros(0)
+    borders = _borders(recording)
     unit = 1 if recording.hypnogram is None else round(recording.hypnogram.epoch * rate)
     by_time = np.round(np.cumsum(shares[:-1]) * recording.samples / unit) * unit
     by_trial = _between_trials(borders, shares) if len(borders) >= len(shares) - 1 else by_time
     lengths = np.diff([0, *by_trial, recording.samples])
     like_shares = (lengths >= 0.5 * np.asarray(shares) * recording.samples).all()
-    cuts = by_trial if like_shares else by_time
-    starts = [0.0, *(cuts / rate).tolist()]
+    return _cut_at(recording, (by_trial if like_shares else by_time) / rate)
+
+
+def _cut_at(recording: Recording, seconds: Iterable[float]) -> list[Recording]:
+    """Cut at these times, each part named by its number from 1."""
+    starts = [0.0, *map(float, seconds)]
     stops = [*starts[1:], recording.duration]
     parts = []
     for number, (start, stop) in enumerate(zip(starts, stops, strict=True), start=1):
@@ -186,27 +266,56 @@ def _between_trials(borders: Array, shares: Sequence[float]) -> Array:
     return np.asarray(borders[np.minimum(later, len(borders) - len(wanted) + parts)])
 
 
-def _gaps(recording: Recording) -> Array:
-    """Return the sample after which each gap begins."""
-    gap = np.asarray(np.isnan(recording.reader(0, recording.samples)).all(axis=1))
-    return np.flatnonzero(gap[1:] & ~gap[:-1]) + 1
+def _borders(recording: Recording) -> Array:
+    """Return the samples after which a gap begins that is not the last thing, in binned spikes."""
+    if recording.layout.unit != COUNT:
+        return np.zeros(0)
+    gaps = [np.isnan(block).all(axis=1) for block in recording.blocks()]
+    gap = np.concatenate([*gaps, np.zeros(0, dtype=bool)])
+    begins = np.flatnonzero(gap[1:] & ~gap[:-1]) + 1
+    return np.asarray(begins[begins < np.flatnonzero(~gap).max(initial=0)])
 
 
-def fold_in_time(parts: Iterable[str], number: int = 0) -> Fold:
+def fold_in_time(parts: Iterable[str], number: int = 0, protocol: str = "") -> Fold:
     """Make the parts of recordings a fold: the first to train, the second to choose, then test."""
-    named: dict[str, list[str]] = {}
+    named: dict[int, list[str]] = {}
     for part in sorted(parts):
-        named.setdefault(part.rpartition("-")[2], []).append(part)
+        named.setdefault(_number(part), []).append(part)
     train, validation, *test = (tuple(named[key]) for key in sorted(named))
-    return Fold(number, train, validation, test[0] if test else (), in_time=True)
+    return Fold(number, train, validation, test[0] if test else (), in_time=True, protocol=protocol)
 
 
-def folds_in_time(parts: Iterable[str]) -> list[Fold]:
-    """Make one fold for each recording out of its parts."""
+def _number(part: str) -> int:
+    return int(part.rpartition("-")[2])
+
+
+def folds_in_time(parts: Iterable[str], protocol: str = "") -> list[Fold]:
+    """Make one fold for each recording out of its parts; ``"blocked"`` one for each part.
+
+    Parameters
+    ----------
+    parts
+        Their names, as ``cut_by_protocol`` gives them.
+    protocol
+        One of ``PROTOCOLS_IN_TIME``, or empty.
+    """
     by_recording: dict[str, list[str]] = {}
     for part in sorted(parts):
         by_recording.setdefault(part.rpartition("_part-")[0], []).append(part)
-    return [fold_in_time(own, number) for number, own in enumerate(by_recording.values())]
+    if protocol != "blocked":
+        every = enumerate(by_recording.values())
+        return [fold_in_time(own, number, protocol) for number, own in every]
+    tested = [(own, part) for own in by_recording.values() for part in sorted(own, key=_number)]
+    return [_testing(part, own, number) for number, (own, part) in enumerate(tested)]
+
+
+def _testing(tested: str, parts: Sequence[str], number: int) -> Fold:
+    """Test one block, and choose on the one after it; of the last, on the one before."""
+    ordered = sorted(parts, key=_number)
+    place = ordered.index(tested)
+    beside = ordered[place + 1 if place + 1 < len(ordered) else place - 1]
+    train = tuple(part for part in ordered if part not in {tested, beside})
+    return Fold(number, train, (beside,), (tested,), in_time=True, protocol="blocked")
 
 
 @dataclass(frozen=True)
@@ -225,6 +334,8 @@ class Certificate:
         What was left out of scoring.
     assumed
         Subjects that are not known, for whom the name of the recording stands.
+    audit
+        What the auditor said, as ``Audit.as_dict``; empty where nobody asked.
     """
 
     fold: Fold
@@ -232,6 +343,7 @@ class Certificate:
     scorer: str = ""
     trims: str = "none"
     assumed: tuple[str, ...] = ()
+    audit: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it in plain types, for JSON."""
@@ -240,8 +352,11 @@ class Certificate:
     @property
     def apart(self) -> str:
         """How the parts are kept apart."""
+        if self.fold.protocol:
+            rule = PROTOCOLS_IN_TIME[self.fold.protocol]
+            return f"protocol {self.fold.protocol}: {rule}; no window reaches over a border"
         if self.fold.in_time:
-            return "the parts of a recording follow each other in time"
+            return PROTOCOLS_IN_TIME["time"]
         return "no person is in two parts"
 
     def sentences(self) -> list[str]:
@@ -257,4 +372,12 @@ class Certificate:
             f"Chosen: {', '.join(chosen)}.",
             f"Scorer: {self.scorer}. Left out of scoring: {self.trims}.",
             *(doubt if self.assumed else []),
+            *self._audited(),
         ]
+
+    def _audited(self) -> list[str]:
+        if not self.audit:
+            return ["Not audited."]
+        faults = [f"{one['name']}: {one['text']}." for one in self.audit["faults"]]
+        verdict = str(self.audit["verdict"])
+        return [f"{verdict[:1].upper()}{verdict[1:]}.", *faults]

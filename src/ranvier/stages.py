@@ -7,7 +7,7 @@ from typing import Any
 
 from ranvier.channels import Coverage
 from ranvier.counts import BinCounts, Smooth
-from ranvier.features import ScalePerStep, Spectrum, Standardise
+from ranvier.features import RunningScale, ScalePerStep, Spectrum, Standardise
 from ranvier.recording import Layout
 from ranvier.signal import DeriveMontage, Filter, MarkFlat, Pick, Resample
 from ranvier.streaming import Pipeline, Stage
@@ -21,6 +21,7 @@ STAGES: dict[str, type[Stage]] = {
     "spectrum": Spectrum,
     "scale_per_step": ScalePerStep,
     "standardise": Standardise,
+    "running_scale": RunningScale,
     "bin_counts": BinCounts,
     "smooth": Smooth,
 }

@@ -91,7 +91,9 @@ def _few(
     if recipe.in_time:
         whole = {subject.rpartition("_part-")[0] for subject in fold.train}
         short = [_shortened(one, recipe, seconds) for one in annotated if one.name in whole]
-        return cut_in_time(short, PARTS_IN_TIME), fold
+        parts = sum(len(getattr(fold, part)) for part in PARTS) // max(1, len(short))
+        even = (1 / parts,) * parts if recipe.split_by == "blocked" else PARTS_IN_TIME
+        return cut_in_time(short, even), fold
     taken = {part: _telling(annotated, recipe, fold, part) for part in PARTS}
     few = [_shortened(one, recipe, seconds) for part in PARTS for one in taken[part]]
     train, validation, test = (tuple(one.subject for one in taken[part]) for part in PARTS)

@@ -30,13 +30,15 @@ def simulate(
     minutes: float | None = None,
     seed: int = 0,
     montage: Literal["referential", "double_banana"] | None = None,
+    types: bool = False,
     nights: int | None = None,
     sessions: int | None = None,
     units: int | None = None,
     bin_seconds: float | None = None,
     gaps: bool = False,
+    files: Literal["binned", "spikes", "nwb"] | None = None,
 ) -> Answer:
-    """Simulate recordings with known truth, as a BIDS folder of EDF files or as binned spikes.
+    """Simulate recordings with known truth, as a BIDS folder of EDF files or as files of spikes.
 
     Parameters
     ----------
@@ -53,6 +55,8 @@ def simulate(
         The same seed gives the same files.
     montage
         Channels of files with seizures: referential, the default, or double_banana.
+    types
+        Whether there is one focal, generalised, absence and tonic seizure in every file.
     nights
         Of each sleeper, by default 1.
     sessions
@@ -63,10 +67,13 @@ def simulate(
         Length of a bin of spikes, by default 0.05 s.
     gaps
         Whether movement is cut into trials.
+    files
+        Of movement: binned spikes, the default; spike times, as spikes in .npz or as nwb.
     """
     given = {
         "subjects": subjects, "minutes": minutes, "montage": montage, "nights": nights,
         "sessions": sessions, "units": units, "bin_seconds": bin_seconds, "gaps": gaps or None,
+        "types": types or None, "files": files,
     }  # fmt: skip
     settings = {name: value for name, value in given.items() if value is not None}
     recordings = write_simulated(Path(folder), task=task, seed=seed, **settings)
@@ -121,15 +128,17 @@ def write_simulated(folder: Path, *, task: str = "seizure", **settings: Any) -> 
             done.append(recording)
             progress("simulating", len(done), len(recordings))
 
-        simulated.write(unfinished, recordings, tell)
+        how = {"files": settings["files"]} if "files" in settings else {}
+        simulated.write(unfinished, recordings, tell, **how)
     unfinished.rename(folder)
     return recordings
 
 
-def _make_seizures(**settings: Any) -> list[Recording]:
+def _make_seizures(*, types: bool = False, **settings: Any) -> list[Recording]:
     from ranvier.simulate import simulate_seizures
+    from ranvier.simulate.seizure_kinds import KINDS
 
-    return simulate_seizures(**settings)
+    return simulate_seizures(**settings, types=tuple(KINDS) if types else ())
 
 
 def _make_nights(*, minutes: float = 240.0, **settings: Any) -> list[Recording]:
@@ -142,10 +151,10 @@ def _make_nights(*, minutes: float = 240.0, **settings: Any) -> list[Recording]:
     return simulate_nights(hours=minutes / 60, **settings)
 
 
-def _make_reaches(**settings: Any) -> list[Recording]:
+def _make_reaches(*, files: str = "binned", **settings: Any) -> list[Recording]:
     from ranvier.simulate import simulate_reaches
 
-    return simulate_reaches(**settings)
+    return simulate_reaches(**settings, spikes=files != "binned")
 
 
 def _write_bids(name: str) -> Write:
@@ -157,11 +166,15 @@ def _write_bids(name: str) -> Write:
     return write
 
 
-def _write_binned(folder: Path, recordings: Sequence[Recording], tell: Write) -> None:
-    from ranvier.formats import write_binned
+def _write_reaches(
+    folder: Path, recordings: Sequence[Recording], tell: Write, files: str = "binned"
+) -> None:
+    from ranvier.formats import write_binned, write_nwb, write_spikes
 
+    writers = {"binned": write_binned, "spikes": write_spikes, "nwb": write_nwb}
+    suffix = "nwb" if files == "nwb" else "npz"
     for recording in recordings:
-        write_binned(folder / f"{recording.name}.npz", recording)
+        writers[files](folder / f"{recording.name}.{suffix}", recording)
         tell(recording)
 
 
@@ -201,7 +214,7 @@ class _Simulated:
 TASKS = {
     "seizure": _Simulated(
         _make_seizures,
-        ("subjects", "minutes", "seed", "montage"),
+        ("subjects", "minutes", "seed", "montage", "types"),
         _write_bids("Simulated seizures"),
         _describe_seizures,
     ),
@@ -213,8 +226,8 @@ TASKS = {
     ),
     "movement": _Simulated(
         _make_reaches,
-        ("subjects", "minutes", "seed", "sessions", "units", "bin_seconds", "gaps"),
-        _write_binned,
+        ("subjects", "minutes", "seed", "sessions", "units", "bin_seconds", "gaps", "files"),
+        _write_reaches,
         _describe_reaches,
     ),
 }

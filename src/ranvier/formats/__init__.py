@@ -32,6 +32,7 @@ from ranvier.formats.hypnograms import (
     trim_to_lights,
     trim_wake,
 )
+from ranvier.formats.nwb import read_nwb, write_nwb
 from ranvier.formats.profusion import read_profusion, write_profusion
 from ranvier.formats.sleep_edf import (
     is_hypnogram_file,
@@ -39,6 +40,7 @@ from ranvier.formats.sleep_edf import (
     with_hypnogram_beside,
     write_sleep_edf,
 )
+from ranvier.formats.spike_files import read_npz, read_spikes, write_spikes
 from ranvier.formats.stage_lists import (
     read_stage_list,
     read_stage_table,
@@ -65,9 +67,12 @@ __all__ = [
     "read_edf",
     "read_events",
     "read_hypnogram",
+    "read_npz",
+    "read_nwb",
     "read_one",
     "read_profusion",
     "read_sleep_edf",
+    "read_spikes",
     "read_stage_list",
     "read_stage_table",
     "read_stages",
@@ -80,8 +85,10 @@ __all__ = [
     "write_edf",
     "write_events",
     "write_hypnogram",
+    "write_nwb",
     "write_profusion",
     "write_sleep_edf",
+    "write_spikes",
     "write_stage_list",
     "write_stage_table",
     "write_trajectory",
@@ -90,7 +97,8 @@ __all__ = [
 READERS: dict[str, Callable[[Path], Recording]] = {
     ".edf": read_edf,
     ".bdf": read_edf,
-    ".npz": read_binned,
+    ".npz": read_npz,
+    ".nwb": read_nwb,
 }
 """How a file is opened, by its suffix in small letters."""
 
@@ -104,8 +112,8 @@ def read(source: Source, *, subject: str = "") -> list[Recording]:
     Parameters
     ----------
     source
-        An EDF or BDF file, binned spikes (``.npz``), a BIDS folder, any other folder with such
-        files, an MNE Raw, a ``Recording``, or a sequence of these.
+        An EDF or BDF file, binned spikes or spike times (``.npz``), an NWB file, a BIDS folder, any
+        other folder with such files, an MNE Raw, a ``Recording``, or a sequence of these.
     subject
         Who was recorded, where the source does not say it. Without it, a file outside BIDS counts
         as a subject of its own, and its recording has a note of that.
@@ -157,7 +165,8 @@ def find_files(path: str | os.PathLike[str]) -> list[Path]:
     files = bids_files(path) or sorted(file for file in below if _is_recording(file))
     if not files:
         raise ValueError(
-            f"No recordings found in {path}, expected EDF or BDF files, a BIDS folder or .npz files"
+            f"No recordings found in {path}, expected EDF or BDF files, a BIDS folder, .npz or "
+            ".nwb files"
         )
     return files
 

@@ -21,22 +21,30 @@ recording is ``valid`` here, since counts are whole numbers. Nothing is ever unp
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ranvier.formats.archives import (
+    VELOCITY_AXES,
+    VELOCITY_UNIT,
+    Stored,
+    clock,
+    date,
+    load_archive,
+    number,
+    table,
+    text,
+    unit_names,
+    what_moved,
+)
 from ranvier.formats.hed_score import replacing
 from ranvier.recording import COUNT, Array, Layout, Recording, Signal
 from ranvier.truth import Trajectory
 
 COUNTS, RATES = "counts", "firing_rates"
-VELOCITY_AXES, VELOCITY_UNIT = ("x", "y", "z"), "cm/s"
 KEYS = tuple(
     "counts firing_rates bin_s velocity trajectory axes unit trial valid units subject session "
     "start start_s".split()
@@ -45,19 +53,6 @@ MOST_SPIKES = 2.0**24
 """In a bin; float32 holds all whole numbers up to it."""
 ROUNDING = 0.01
 """Spikes by which a rate times a bin's length may differ from a whole number."""
-
-_BROKEN = (
-    EOFError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,28 +99,15 @@ def read_binned(path: str | os.PathLike[str]) -> Recording:
         If the file cannot be read, lacks a key, or has an array that makes no sense.
     """
     path = Path(path)
-    stored = _load(path)
+    stored = load_archive(path, KEYS, "binned spikes")
     try:
         return _make_recording(stored, path.stem)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _load(path: Path) -> dict[str, Array]:
-    if path.is_file() and not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is not a file of binned spikes: no archive, or a part of one")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: np.asarray(archive[name]) for name in KEYS if name in archive}
-    except FileNotFoundError:
-        raise ValueError(f"Cannot read {path}: no such file or folder") from None
-    except _BROKEN as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{path} is not a file of binned spikes: {reason}") from None
-
-
-def _make_recording(stored: Mapping[str, Array], name: str) -> Recording:
-    seconds = _number(stored, "bin_s")
+def _make_recording(stored: Stored, name: str) -> Recording:
+    seconds = number(stored, "bin_s")
     if seconds is None or not seconds > 0:
         raise ValueError(f"invalid bin_s: {seconds}, must be a number of seconds above 0")
     counts, rounded = _counts(stored, seconds)
@@ -136,26 +118,26 @@ def _make_recording(stored: Mapping[str, Array], name: str) -> Recording:
     bins = bins.with_gaps(new) if len(new) else bins
     rate, samples = 1 / seconds, len(bins.counts)
     return Recording(
-        Layout(_units(stored, counts.shape[1]), rate, COUNT),
+        Layout(unit_names(stored, counts.shape[1]), rate, COUNT),
         samples,
         bins.read,
         name=name,
-        subject=_text(stored, "subject"),
-        session=_text(stored, "session"),
-        start=_date(_text(stored, "start")),
+        subject=text(stored, "subject"),
+        session=text(stored, "session"),
+        start=date(stored),
         trajectory=None
         if bins.moved is None
         else Trajectory(bins.moved, rate, samples / rate, axes, unit, seconds),
-        notes=(*rounded, *gaps, *_clock(stored)),
+        notes=(*rounded, *gaps, *clock(stored)),
     )
 
 
-def _counts(stored: Mapping[str, Array], seconds: float) -> tuple[Array, list[str]]:
+def _counts(stored: Stored, seconds: float) -> tuple[Array, list[str]]:
     given = [key for key in (COUNTS, RATES) if key in stored]
     if len(given) != 1:
         raise ValueError(f"it has {len(given)} of {COUNTS} and {RATES}, must have one")
     (key,) = given
-    values = _numbers(stored, key, "(bin, unit)")
+    values = table(stored, key, "(bin, unit)")
     scaled = values * seconds if key == RATES else values
     whole = np.round(scaled)
     least, most = (values.min(), whole.max()) if values.size else (0, 0)
@@ -171,16 +153,7 @@ def _counts(stored: Mapping[str, Array], seconds: float) -> tuple[Array, list[st
     return whole.astype(np.min_scalar_type(int(most))), notes
 
 
-def _numbers(stored: Mapping[str, Array], key: str, shape: str) -> Array:
-    values = stored[key]
-    if values.ndim != 2 or not values.shape[1] or values.dtype.kind not in "iuf":
-        raise ValueError(
-            f"invalid {key}: {values.dtype} of shape {values.shape}, must be numbers {shape}"
-        )
-    return values
-
-
-def _valid(stored: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
+def _valid(stored: Stored, shape: tuple[int, ...]) -> Array:
     valid = stored.get("valid", np.ones(shape[0], dtype=bool))
     if valid.dtype != bool or valid.shape not in (shape, shape[:1]):
         raise ValueError(
@@ -190,75 +163,21 @@ def _valid(stored: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
     return valid.reshape(len(valid), -1)
 
 
-def _moved(stored: Mapping[str, Array], bins: int) -> tuple[tuple[str, ...], str, Array | None]:
+def _moved(stored: Stored, bins: int) -> tuple[tuple[str, ...], str, Array | None]:
     """Return axes, unit and values of what moved, if anything is known of it."""
-    given = [key for key in ("velocity", "trajectory") if key in stored]
-    if not given:
-        return (), "", None
-    if len(given) > 1:
-        raise ValueError("velocity and trajectory, must have one of them")
-    values = _numbers(stored, given[0], f"({bins}, axis)")
-    if len(values) != bins:
-        raise ValueError(f"invalid {given[0]}: {len(values)} bins, must be {bins} as in the counts")
-    if np.isinf(values).any():
-        raise ValueError(f"invalid {given[0]}: infinite values, must be finite or NaN")
-    if values.dtype.kind != "f":
-        values = values.astype(np.float32)
-    axes = _names(stored, "axes", VELOCITY_AXES[: values.shape[1]], values.shape[1])
-    return axes, _text(stored, "unit") or VELOCITY_UNIT, values
+    key, values, axes, unit = what_moved(stored, f"({bins}, axis)")
+    if values is not None and len(values) != bins:
+        raise ValueError(f"invalid {key}: {len(values)} bins, must be {bins} as in the counts")
+    return axes, unit, values
 
 
-def _units(stored: Mapping[str, Array], count: int) -> tuple[str, ...]:
-    return _names(stored, "units", tuple(f"unit {number + 1}" for number in range(count)), count)
-
-
-def _names(
-    stored: Mapping[str, Array], key: str, usual: tuple[str, ...], count: int
-) -> tuple[str, ...]:
-    given = stored.get(key, np.array(usual))
-    names = tuple(str(name) for name in given.ravel())
-    if len(names) != count or len(set(names)) != count:
-        raise ValueError(f"invalid {key}: {len(set(names))} different names, must be {count}")
-    return names
-
-
-def _new_trials(stored: Mapping[str, Array], bins: int) -> Array:
+def _new_trials(stored: Stored, bins: int) -> Array:
     trial = stored.get("trial", np.zeros(bins, dtype=int))
     if trial.shape != (bins,) or trial.dtype.kind not in "iufb" or not np.isfinite(trial).all():
         raise ValueError(
             f"invalid trial: {trial.dtype} of shape {trial.shape}, must be finite numbers ({bins},)"
         )
     return np.flatnonzero(trial[1:] != trial[:-1]) + 1
-
-
-def _number(stored: Mapping[str, Array], key: str) -> float | None:
-    if key not in stored:
-        return None
-    value = stored[key]
-    if value.size != 1 or value.dtype.kind not in "iuf" or not np.isfinite(value).all():
-        raise ValueError(
-            f"invalid {key}: {value.dtype} of shape {value.shape}, must be one finite number"
-        )
-    return float(value.item())
-
-
-def _text(stored: Mapping[str, Array], key: str) -> str:
-    value = stored.get(key, np.array(""))
-    if value.size != 1 or value.dtype.kind not in "Uiu":
-        raise ValueError(f"invalid {key}: {value.dtype} of shape {value.shape}, must be one text")
-    return str(value.item())
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text) if text else None
-    except ValueError:
-        raise ValueError(f"invalid start: {text}, must be like 2000-01-31 23:59:59") from None
-
-
-def _clock(stored: Mapping[str, Array]) -> list[str]:
-    begins = _number(stored, "start_s")
-    return [f"the first bin begins at {begins:g} s of the session's clock"] if begins else []
 
 
 def write_binned(path: str | os.PathLike[str], recording: Recording) -> Path:
@@ -323,6 +242,11 @@ def _pack_trajectory(recording: Recording) -> dict[str, Any]:
             f"{trajectory.rate:g} Hz from {trajectory.first:g} s, must be {recording.samples} at "
             f"{rate:g} Hz from {1 / rate:g} s"
         )
+    return movement_keys(trajectory)
+
+
+def movement_keys(trajectory: Trajectory) -> dict[str, Any]:
+    """Return what moved by key: as velocity, or with its axes and unit as something else."""
     usual = VELOCITY_AXES[: len(trajectory.axes)], VELOCITY_UNIT
     if (trajectory.axes, trajectory.unit) == usual:
         return {"velocity": trajectory.values}

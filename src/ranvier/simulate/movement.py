@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.random import Generator, SeedSequence
 
+from ranvier.formats.spike_sessions import Session
 from ranvier.recording import COUNT, Array, Recording
 from ranvier.truth import Trajectory
 
@@ -52,6 +53,22 @@ class Units:
 
 
 @dataclass(frozen=True)
+class Hand:
+    """How a hand moves.
+
+    Targets lie within ``half_widths`` (cm) of the middle, rests last between two values of ``rest``
+    (s), and a ``pace`` of 2 halves the time of every reach.
+    """
+
+    half_widths: tuple[float, float] = (HALF_WIDTH, HALF_WIDTH)
+    rest: tuple[float, float] = REST
+    pace: float = 1.0
+
+
+HAND = Hand()
+
+
+@dataclass(frozen=True)
 class Reaches:
     """When reaches begin (s), how long they last (s), and by how much they move (cm, (n, 2))."""
 
@@ -68,6 +85,7 @@ def simulate_reaches(
     units: int = 60,
     bin_seconds: float = 0.05,
     gaps: bool = False,
+    spikes: bool = False,
     seed: int = 0,
 ) -> list[Recording]:
     """Simulate reaches to random targets: binned spikes, and the hand's velocity in cm/s.
@@ -84,6 +102,9 @@ def simulate_reaches(
         Length of a bin, at most 1 s.
     gaps
         Whether the bin in which a new target appears is NaN, as between separate trials.
+    spikes
+        Whether each spike has a time of its own, anywhere in its bin: then counts are those of a
+        millisecond, and the stage ``bin_counts`` gives those of ``bin_seconds`` again.
     seed
         The same seed gives the same counts.
 
@@ -97,7 +118,18 @@ def simulate_reaches(
     ValueError
         If a parameter is out of its range.
     """
-    for name, number in (("subjects", subjects), ("sessions", sessions), ("units", units)):
+    _check(minutes, bin_seconds, subjects=subjects, sessions=sessions, units=units)
+    bins = round(60 * minutes / bin_seconds)
+    binned = [
+        _record(subject + 1, session + 1, tuned, bins, bin_seconds, gaps=gaps, seed=seed)
+        for subject in range(subjects)
+        for session, tuned in enumerate(plan_units(subject + 1, sessions, units, seed=seed))
+    ]
+    return [with_spike_times(one, seed=seed) for one in binned] if spikes else binned
+
+
+def _check(minutes: float, bin_seconds: float, **numbers: int) -> None:
+    for name, number in numbers.items():
         if number < 1:
             raise ValueError(f"Invalid {name}: {number}, must be at least 1")
     if not (np.isfinite(minutes) and minutes >= SHORTEST_MINUTES):
@@ -108,33 +140,30 @@ def simulate_reaches(
         raise ValueError(
             f"Invalid bin_seconds: {bin_seconds} s, must be above 0 and at most {LONGEST_BIN}"
         )
-    bins = round(60 * minutes / bin_seconds)
-    return [
-        _record(subject + 1, session + 1, tuned, bins, bin_seconds, gaps=gaps, seed=seed)
-        for subject in range(subjects)
-        for session, tuned in enumerate(plan_units(subject + 1, sessions, units, seed=seed))
-    ]
 
 
 def plan_units(subject: int, sessions: int, units: int, *, seed: int = 0) -> list[Units]:
     """Draw the tuning of a subject's units, by number from 1, in each session."""
     rng = np.random.default_rng(SeedSequence(seed, spawn_key=(subject,)))
-    tuned = rng.random(units) > 1 / 7
-    planned = [
-        Units(
-            baseline=rng.gamma(2.0, 4.0, units),
-            depth=tuned * rng.gamma(2.0, 1.4, units),
-            speed=tuned * rng.normal(1.0, 1.5, units),
-            direction=rng.uniform(0, 2 * np.pi, units),
-            lead=np.clip(rng.normal(0.1, 0.05, units), 0, 0.25),
-        )
-    ]
+    planned = [draw_units(units, rng)]
     for session in range(1, sessions):
         planned.append(_drift(planned[-1], _generator(seed, subject, session, DRIFT)))
     return planned
 
 
-MOVEMENT, SPIKES, DRIFT = 0, 1, 2
+def draw_units(units: int, rng: Generator) -> Units:
+    """Draw the tuning of this many units."""
+    tuned = rng.random(units) > 1 / 7
+    return Units(
+        baseline=rng.gamma(2.0, 4.0, units),
+        depth=tuned * rng.gamma(2.0, 1.4, units),
+        speed=tuned * rng.normal(1.0, 1.5, units),
+        direction=rng.uniform(0, 2 * np.pi, units),
+        lead=np.clip(rng.normal(0.1, 0.05, units), 0, 0.25),
+    )
+
+
+MOVEMENT, SPIKES, DRIFT, TIMES = 0, 1, 2, 3
 """Parts of a session that are drawn apart from each other."""
 
 
@@ -161,9 +190,10 @@ def _record(
     *,
     gaps: bool,
     seed: int,
+    hand: Hand = HAND,
 ) -> Recording:
     edges = np.arange(1, bins + 1) * bin_seconds
-    reaches = _plan_reaches(edges[-1] + 1, _generator(seed, subject, session, MOVEMENT))
+    reaches = _plan_reaches(edges[-1] + 1, _generator(seed, subject, session, MOVEMENT), hand)
     counts = _spikes(units, reaches, edges, bin_seconds, _generator(seed, subject, session, SPIKES))
     velocity = _velocity(reaches, edges).astype(np.float32)
     if gaps:
@@ -184,16 +214,40 @@ def _record(
     )
 
 
-def _plan_reaches(seconds: float, rng: Generator) -> Reaches:
+def with_spike_times(recording: Recording, *, seed: int = 0) -> Recording:
+    """Give each spike of a simulated session a time, anywhere in its bin, to the millisecond."""
+    numbers = int(recording.subject), int(recording.session) - 1
+    rng, width = _generator(seed, *numbers, TIMES), 1 / recording.layout.rate
+    counts = recording.read()
+    valid = np.asarray(~np.isnan(counts).any(axis=1))
+    bins, unit = np.nonzero(np.nan_to_num(counts) * valid[:, np.newaxis])
+    each = counts[bins, unit].astype(int)
+    bins, unit = np.repeat(bins, each), np.repeat(unit, each)
+    edges = np.flatnonzero(np.diff(valid.astype(int), prepend=0, append=0)).reshape(-1, 2)
+    return Session(
+        (bins + 1 - rng.random(len(bins))) * width,
+        unit,
+        recording.layout.channels,
+        stop=recording.duration,
+        known=edges * width,
+        trajectory=recording.trajectory,
+        subject=recording.subject,
+        session=recording.session,
+        date=recording.start,
+    ).recording(recording.name)
+
+
+def _plan_reaches(seconds: float, rng: Generator, hand: Hand = HAND) -> Reaches:
     """Draw reaches to random targets, until this time at least."""
-    most = int(seconds / REST[0]) + 1
-    targets = rng.uniform(-HALF_WIDTH, HALF_WIDTH, (most + 1, 2))
+    most = int(seconds / hand.rest[0]) + 1
+    targets = rng.uniform(-np.array(hand.half_widths), hand.half_widths, (most + 1, 2))
     moves = np.diff(targets, axis=0)
     far = np.linalg.norm(moves, axis=1) >= NEAREST
     targets = targets[np.concatenate([[True], far])]
     moves = np.diff(targets, axis=0)
     durations = (0.3 + 0.03 * np.linalg.norm(moves, axis=1)) * rng.uniform(0.8, 1.25, len(moves))
-    rests = rng.uniform(*REST, len(moves))
+    durations = durations / hand.pace
+    rests = rng.uniform(*hand.rest, len(moves))
     onsets = np.cumsum(rests + durations) - durations
     kept = onsets < seconds
     return Reaches(onsets[kept], durations[kept], moves[kept])
