@@ -28,7 +28,7 @@ NETWORKS = (
     "cnn_lstm",
 )  # fmt: skip
 PASSES = 12
-SLOW = {"cct": 3, "r_transformer": 3}
+SLOW = {"inception": 3, "cct": 3, "r_transformer": 3, "cnn_lstm": 3}
 REPEATS = 50
 
 

@@ -136,7 +136,7 @@ class Evaluation:
         """Return scores, certificates and versions in plain types."""
         return {
             "recipe": asdict(self.recipe),
-            "scores": self.scores.as_dict(),
+            "scores": self.scores.as_dict(self.baseline_scores),
             "baseline": self.baseline_scores.as_dict(),
             "certificates": [fold.certificate.as_dict() for fold in self.folds],
             "notes": {name: list(notes) for name, notes in self.notes.items()},

@@ -26,8 +26,8 @@ class Scores(Protocol):
         """Return the names of the columns, then a row for each subject, all, and the baseline."""
         ...
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return everything in plain types."""
+    def as_dict(self, baseline: Any = None) -> dict[str, Any]:
+        """Return everything in plain types, with the differences to a baseline if one is given."""
         ...
 
 
