@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ranvier.decisions import MotionRule, Rule, StageRule, make_decision
+from ranvier.decisions import AlarmRule, MotionRule, Rule, make_decision
 from ranvier.decoder import Decoder
 from ranvier.decoding import Output, Prediction, collect
 from ranvier.networks import make_network
@@ -21,6 +21,7 @@ BANDS = {"delta": (1, 4), "theta": (4, 8), "alpha": (8, 13), "beta": (13, 30), "
 
 NAMES = {
     "seizure": "logistic regression on band powers of each second",
+    "seizure_type": "logistic regression on band powers of each second",
     "sleep": "logistic regression on band powers of each epoch",
     "movement": "ridge regression on the last 10 bins",
 }
@@ -44,7 +45,7 @@ def baseline_stages(task: str, stages: Stages) -> Stages:
     stages
         Of the network.
     """
-    if task == "seizure":
+    if task in {"seizure", "seizure_type"}:
         leads = [one for one in stages if one["stage"] in {"mark_flat", "pick", "derive_montage"}]
         return (*leads, *STAGES[2:])
     if task == "sleep":
@@ -125,9 +126,9 @@ class Regression:
         return collect([output], prepared, hop=hop, rule=rule, notes=notes, sites=())
 
     def _probabilities(self, powers: Array, classes: int) -> Array:
-        """Return them with zeros for classes that were never seen; of two, that of the second."""
+        """Return them with zeros for classes that were never seen; for alarms, of a seizure."""
         found = self.model.predict_proba(powers)
-        if not isinstance(self.rule, StageRule):
+        if isinstance(self.rule, AlarmRule):
             return np.asarray(found[:, 1:])
         every = np.zeros((len(powers), classes))
         every[:, self.model.classes_.astype(int)] = found
@@ -179,23 +180,12 @@ class Ridge:
         return self.decoder.rule
 
     @classmethod
-    def fit(cls, train: Sequence[Prepared], rule: Rule) -> Ridge:
-        """Solve for the weights."""
-        import torch
-
-        if not isinstance(rule, MotionRule):
-            raise ValueError(f"Invalid rule: {rule!r}, must be a MotionRule")
-        layout = train[0].layout
-        settings = {"window": HISTORY, "least": 1, "classes": len(rule.axes)}
-        network = make_network("wiener", layout.channels, settings)
-        inputs = [torch.tensor(one.features()) for one in train]
-        targets = [torch.as_tensor(one.targets(), dtype=torch.float32) for one in train]
-        network.solve(inputs, targets)
-        weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
-        decoder = Decoder(
-            "movement", (), layout.channels, layout.rate, "wiener", settings, weights, rule
-        )
-        return cls(decoder)
+    def fit(
+        cls, train: Sequence[Prepared], rule: Rule, *, inputs: Sequence[Array] | None = None
+    ) -> Ridge:
+        """Solve for the weights; ``inputs`` stand for what was recorded, (bin, unit) each."""
+        settings = {"window": HISTORY, "least": 1}
+        return cls(linear_decoder("wiener", settings, train, rule, inputs=inputs))
 
     def predict(self, prepared: Prepared) -> Prediction:
         """Decode a prepared recording."""
@@ -204,6 +194,45 @@ class Ridge:
     def decided_by(self, rule: Rule) -> Ridge:
         """Return the same regression with another rule."""
         return Ridge(replace(self.decoder, rule=rule))
+
+
+def linear_decoder(
+    network: str,
+    settings: Mapping[str, Any],
+    train: Sequence[Prepared],
+    rule: Rule,
+    *,
+    inputs: Sequence[Array] | None = None,
+) -> Decoder:
+    """Solve a linear network for movement on the training part.
+
+    Parameters
+    ----------
+    network, settings
+        Name and keywords, as for ``networks.make_network``; it must have ``solve``.
+    train
+        Recordings of the training part.
+    rule
+        What moves.
+    inputs
+        Counts that stand for those of the recordings, (bin, unit) each.
+
+    Raises
+    ------
+    ValueError
+        If the rule is of another task, or there is too little to learn from.
+    """
+    import torch
+
+    if not isinstance(rule, MotionRule):
+        raise ValueError(f"Invalid rule: {rule!r}, must be a MotionRule")
+    layout, known = train[0].layout, {**settings, "classes": len(rule.axes)}
+    module = make_network(network, layout.channels, known)
+    counts = inputs or [one.features() for one in train]
+    targets = [torch.as_tensor(one.targets(), dtype=torch.float32) for one in train]
+    module.solve([torch.tensor(one) for one in counts], targets)
+    weights = {name: weight.numpy() for name, weight in module.state_dict().items()}
+    return Decoder("movement", (), layout.channels, layout.rate, network, known, weights, rule)
 
 
 Baseline = Regression | Ridge

@@ -15,7 +15,9 @@ from ranvier import figures, page
 from ranvier.baseline import NAMES
 from ranvier.decisions import AlarmRule
 from ranvier.decoding import Prediction
+from ranvier.report_movement import movement_sections
 from ranvier.report_scores import score_tables
+from ranvier.report_seizure_type import seizure_type_sections
 from ranvier.report_sleep import sleep_sections
 from ranvier.scoring.seizure import SeizureScores, SubjectScore
 from ranvier.tasks.seizure_events import RULES, EventScore, score_events
@@ -82,9 +84,7 @@ def write_report(
     """
     if not evaluation.predictions:
         raise ValueError("Invalid evaluation: 0 predictions, must be at least 1")
-    write = {"seizure": _seizure_sections, "sleep": _sleep_sections}.get(
-        evaluation.recipe.task, _plain_sections
-    )
+    write = _seizure_sections if evaluation.recipe.task == "seizure" else _other_sections
     sections = (
         *write(evaluation),
         page.section("File and live", _live(certified, latency or {})),
@@ -97,11 +97,7 @@ def write_report(
 
 def _plain_sections(evaluation: Evaluation) -> Sequence[str]:
     columns, *rows = evaluation.scores.table(evaluation.baseline_scores)
-    return (
-        page.section("What was run", _what_any_task_ran(evaluation)),
-        page.section("Who was in which part", _certificates(evaluation)),
-        page.section("Scores", page.table("Scores", columns, rows)),
-    )
+    return (page.section("Scores", page.table("Scores", columns, rows)),)
 
 
 def _seizure_sections(evaluation: Evaluation) -> Sequence[str]:
@@ -116,11 +112,16 @@ def _seizure_sections(evaluation: Evaluation) -> Sequence[str]:
     )
 
 
-def _sleep_sections(evaluation: Evaluation) -> Sequence[str]:
+def _other_sections(evaluation: Evaluation) -> Sequence[str]:
+    own = {
+        "sleep": sleep_sections,
+        "seizure_type": seizure_type_sections,
+        "movement": movement_sections,
+    }
     return (
         page.section("What was run", _what_any_task_ran(evaluation)),
         page.section("Who was in which part", _certificates(evaluation)),
-        *sleep_sections(evaluation),
+        *own.get(evaluation.recipe.task, _plain_sections)(evaluation),
     )
 
 
@@ -152,7 +153,8 @@ def _what_any_task_ran(evaluation: Evaluation) -> str:
 def _split_words(evaluation: Evaluation) -> str:
     folds = page.count(len(evaluation.folds), "fold")
     if evaluation.recipe.in_time:
-        return f"{folds} in time: each network is tested on later parts of the same recordings"
+        which = "other" if evaluation.recipe.split_by == "blocked" else "later"
+        return f"{folds} in time: each network is tested on {which} parts of the same recordings"
     return f"{folds} by patient: each network is tested on people new to it"
 
 
@@ -321,7 +323,20 @@ def _live(certified: Certified | None, latency: Mapping[str, Any]) -> str:
         (LATENCIES.get(name, name), *(_milliseconds(times.get(column)) for column in columns))
         for name, times in timed.items()
     ]
-    return said + page.table("Latency", ("Latency", *columns), rows)
+    table = page.table("Latency", ("Latency", *columns), rows)
+    return said + table + _late(latency)
+
+
+def _late(latency: Mapping[str, Any]) -> str:
+    """Say how many answers took longer than what they were given lasts."""
+    if "late" not in latency:
+        return ""
+    block = 1000 * float(latency["block_seconds"])
+    return page.paragraph(
+        f"{latency['late']:,} of {page.count(latency['answers'], 'answer')} took longer to compute "
+        f"than the {block:.4g} ms that a bin lasts. That an answer waits until its bin is full, "
+        "half a bin on average for a spike, is not part of these times."
+    )
 
 
 def _milliseconds(value: float | None) -> str:

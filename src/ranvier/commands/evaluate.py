@@ -227,6 +227,8 @@ def certify_held_out(
     if recording.layout.unit != COUNT:
         messages = list(run(fold.decoder, Replay(recording.until(60.0), speed=0)))
         return certify(fold.decoder, recording), latencies(messages)
-    messages = list(run(fold.decoder, Replay(recording.until(60.0), speed=0, chunk=1)))
-    timed = latencies(messages, block_seconds=1 / recording.layout.rate)
+    bin_seconds = fold.decoder.bind(recording.layout).hop
+    chunk = max(1, round(bin_seconds * recording.layout.rate))
+    messages = list(run(fold.decoder, Replay(recording.until(60.0), speed=0, chunk=chunk)))
+    timed = latencies(messages, block_seconds=bin_seconds)
     return certify(fold.decoder, recording), timed
