@@ -36,7 +36,7 @@ def evaluated(context: int, seed: int, out: Path) -> rv.Evaluation:
         training = replace(training, stretch=600.0, batch=8)
     settings = {**recipe.network_settings, "context": context}
     recipe = replace(recipe, training=training, network_settings=settings, seed=seed)
-    nights = simulate_nights(subjects=SUBJECTS, minutes=MINUTES)
+    nights = simulate_nights(subjects=SUBJECTS, hours=MINUTES / 60)
     place = out / f"context-{context}-seed-{seed}"
     return rv.evaluate("sleep", nights, recipe=recipe, out=place, folds=FOLDS)
 

@@ -63,7 +63,7 @@ def test_times_that_are_no_numbers_are_counted_and_refused():
 
 @pytest.mark.parametrize("seconds", [0.0, 0.0004, 0.0205])
 def test_longer_bins_are_made_of_whole_ones(seconds):
-    with pytest.raises(ValueError, match="must be a whole number of bins of 0.001 s"):
+    with pytest.raises(ValueError, match=r"must be a whole number of bins of 0\.001 s"):
         build([{"stage": "bin_counts", "seconds": seconds}], UNITS)
 
 

@@ -12,19 +12,14 @@ from ranvier.networks import NETWORKS
 ROOT = Path(__file__).parents[1] / "src" / "ranvier"
 
 ORDER = [
-    "truth", "seizure_types",
-    "recording", "channels", "streaming", "counts", "formats", "simulate", "signal", "features", "stages",
-    "networks", "authors", "alarms", "decisions", "tasks", "splits", "store", "training",
-    "lesson", "checkpoint", "fit", "runtime", "decoding", "decoder", "closed_loop", "page", "scoring", "thresholds",
-    "missing_leads",
-    "baseline", "beside", "recipe", "fitting", "course", "own_threshold", "personalising", "personal_gains",
-    "fold_files", "evaluation", "drift", "timesteps", "live",
-    "audit",
-    "protocols",
-    "rescoring", "classification", "figures", "figures_sleep", "figures_movement", "figures_drift",
-    "report_scores", "report_seizure_type",
-    "report_sleep_statistics", "report_sleep_trust", "report_sleep",
-    "report_movement", "report",
+    "truth", "seizure_types", "recording", "channels", "streaming", "counts", "formats",
+    "simulate", "signal", "features", "stages", "networks", "authors", "alarms", "decisions",
+    "tasks", "splits", "store", "training", "lesson", "checkpoint", "fit", "runtime", "decoding",
+    "decoder", "closed_loop", "page", "scoring", "thresholds", "missing_leads", "baseline",
+    "beside", "recipe", "fitting", "personal", "fold_files", "evaluation", "drift", "timesteps",
+    "live", "audit", "protocols", "rescoring", "classification", "figures", "figures_sleep",
+    "figures_movement", "figures_drift", "report_scores", "report_seizure_type",
+    "report_sleep_statistics", "report_sleep_trust", "report_sleep", "report_movement", "report",
     "commands", "__main__", "__init__",
 ]  # fmt: skip
 """Each imports only from those before it."""

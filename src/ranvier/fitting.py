@@ -12,18 +12,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ranvier.decisions import AlarmRule
 from ranvier.decoder import Decoder
-from ranvier.decoding import Prediction
 from ranvier.features import Standardise
 from ranvier.fit import Fitted, fit
 from ranvier.networks import make_network
 from ranvier.recipe import Recipe, recipe_from
 from ranvier.recording import ASSUMED_SUBJECT, Layout, Recording
 from ranvier.runtime import NetworkStage
-from ranvier.scoring.seizure import event_f1
 from ranvier.splits import (
     LAST_PART,
     PARTS,
@@ -36,14 +32,13 @@ from ranvier.splits import (
 )
 from ranvier.store import Prepared, Stages, code_hash, prepare
 from ranvier.tasks import Task
-from ranvier.truth import Events
+from ranvier.thresholds import choose_threshold
 
 if TYPE_CHECKING:
     from ranvier.authors import Imported
     from ranvier.checkpoint import Progress
 
 PACKAGES = ("ranvier", "numpy", "scipy", "torch", "scikit-learn")
-THRESHOLDS = 60
 
 
 Progressed = Callable[[str, int, int], None]
@@ -245,17 +240,30 @@ def fit_decoder(
         rule,
         _provenance(certificate, parts, fitted),
     )
-    return with_threshold(decoder, parts["validation"]), fitted
+    return with_threshold(decoder, parts["validation"], recipe.false_alarms_per_day), fitted
 
 
-def with_threshold(decoder: Decoder, validation: Sequence[Prepared]) -> Decoder:
-    """Choose the threshold of a decoder that raises alarms; others stay as they are."""
+def with_threshold(
+    decoder: Decoder, validation: Sequence[Prepared], budget: float | None = None
+) -> Decoder:
+    """Choose the threshold of a decoder that raises alarms; others stay as they are.
+
+    With a budget of false alarms per 24 h the certificate says what validation showed of it.
+    """
     rule = decoder.rule
     if not isinstance(rule, AlarmRule):
         return decoder
     predictions = [decoder.predict_prepared(one) for one in validation]
-    threshold = choose_threshold(predictions, truth_of(validation), rule)
-    return replace(decoder, rule=replace(rule, threshold=threshold))
+    choice = choose_threshold(predictions, truth_of(validation), rule, budget=budget)
+    chosen = replace(decoder, rule=replace(rule, threshold=choice.threshold))
+    return chosen if budget is None else _explained(chosen, choice.why)
+
+
+def _explained(decoder: Decoder, why: str) -> Decoder:
+    about = dict(decoder.provenance["certificate"])
+    names = {"alarm threshold": f"alarm threshold ({why})"}
+    about["chosen_on"] = {names.get(what, what): on for what, on in about["chosen_on"].items()}
+    return replace(decoder, provenance={**decoder.provenance, "certificate": about})
 
 
 def one_layout(prepared: Sequence[Prepared]) -> Layout:
@@ -359,6 +367,11 @@ def certify_choice(
     return Certificate(fold, chosen, task.scorer, assumed=tuple(assumed))
 
 
+def certificate_of(decoder: Decoder, fold: Fold) -> Certificate:
+    """Return the certificate of a decoder that was fitted to a fold."""
+    return Certificate(**{**decoder.provenance["certificate"], "fold": fold})
+
+
 def _provenance(
     certificate: Certificate, parts: Mapping[str, Sequence[Prepared]], fitted: Fitted
 ) -> dict[str, Any]:
@@ -371,28 +384,6 @@ def _provenance(
         "versions": versions(),
         "code_sha256": code_hash(),
     }
-
-
-def choose_threshold(
-    predictions: Sequence[Prediction], truth: Mapping[str, Events], rule: AlarmRule
-) -> float:
-    """Return the threshold with the best event F1 over recordings, pooled.
-
-    Among equally good ones the middle is taken; where nothing is found at any, that of the rule
-    is kept.
-    """
-    known = np.concatenate([one.probability[one.valid] for one in predictions])
-    if not len(known):
-        return rule.threshold
-    candidates = np.unique(np.quantile(known, 1 - np.geomspace(1 / len(known), 0.5, THRESHOLDS)))
-    rules = [replace(rule, threshold=threshold) for threshold in candidates.tolist()]
-    scores = np.array(
-        [event_f1([one.decided_by(tried) for one in predictions], truth) for tried in rules]
-    )
-    if not np.nan_to_num(scores).any():
-        return rule.threshold
-    best = np.flatnonzero(scores >= np.nanmax(scores) - 1e-9)
-    return float(candidates[best[len(best) // 2]])
 
 
 def versions() -> dict[str, str]:

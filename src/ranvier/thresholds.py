@@ -190,8 +190,8 @@ class FalseAlarms:
         sure, begin = f"with {CONFIDENCE:.0%} confidence", f"at most {budget:g} false per 24 h"
         if shown:
             return f"{begin} {sure}, shown on {hours}"
-        least = f"at best {rate(self.least)} {sure}"
-        return f"{begin}, NOT shown but extrapolated: {hours} show {least}"
+        how = "extrapolated" if self.counts.any() else "of the best event F1"
+        return f"{begin}, NOT shown but {how}: {hours} show at best {rate(self.least)} {sure}"
 
 
 def rate_bound(counts: Array, days: Array, confidence: float = CONFIDENCE) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ranvier.commands import Answer, check_folder, grouped, showing_progress, use_threads
-from ranvier.truth import SLEEP_STAGES, Hypnogram, Trajectory, Truth
+from ranvier.truth import SEIZURE, SLEEP_STAGES, Hypnogram, Trajectory, Truth
 
 if TYPE_CHECKING:
     from ranvier.decoding import Prediction
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def decode(decoder: str, paths: list[str], *, out: str, threads: int = 1) -> Answer:
-    """Decode files and folders to tables: seizures, stages of sleep, or movement.
+    """Decode files and folders to tables: seizures or their types, stages of sleep, or movement.
 
     A file that cannot be read is named and the others are decoded; the exit code is then 1.
 
@@ -113,7 +113,7 @@ def _decided(decoded: Truth) -> dict[str, Any]:
         return {"epochs": {stage: decoded.stages.count(stage) for stage in SLEEP_STAGES}}
     if isinstance(decoded, Trajectory):
         return {"samples": len(decoded), "axes": list(decoded.axes), "unit": decoded.unit}
-    spans = ("onset", "duration", "confidence")
+    spans = ("onset", "duration", "label", "confidence")
     return {"events": [{name: getattr(one, name) for name in spans} for one in decoded]}
 
 
@@ -125,5 +125,10 @@ def one_line(answer: dict[str, Any]) -> str:
     if "samples" in answer:
         found = f"{answer['samples']} samples of {', '.join(answer['axes'])}"
         return f"{answer['recording']}: {found} ({answer['events_file']})"
-    found = ", ".join(f"{one['onset']:.0f}+{one['duration']:.0f} s" for one in answer["events"])
+    found = ", ".join(map(_span, answer["events"]))
     return f"{answer['recording']}: {found or 'nothing'} ({answer['events_file']})"
+
+
+def _span(event: dict[str, Any]) -> str:
+    label = "" if event["label"] == SEIZURE else f"{event['label']} "
+    return f"{label}{event['onset']:.0f}+{event['duration']:.0f} s"
