@@ -86,6 +86,19 @@ def test_what_is_tested_decides_nothing():
     assert first.prices != second.prices
 
 
+def test_trials_that_are_shorter_than_the_window_are_enough():
+    whole = session()
+    counts = whole.read()
+    counts[::6] = np.nan
+    values = np.where(np.arange(len(counts))[:, None] % 6 > 2, whole.trajectory.values, np.nan)
+    trials = replace(
+        Recording.from_array(counts, 10.0, whole.layout.channels, unit=COUNT, name="trials"),
+        trajectory=replace(whole.trajectory, values=values),
+    )
+    found = select([trials], ridge(), seeds=1, margin=0.02)
+    assert found.chosen[OCCLUSION] == [PLANTED]
+
+
 @pytest.mark.slow
 def test_attention_is_looked_up_on_the_training_part_and_as_published_on_the_test_part():
     found = select([session(600)], attending(), windows=[4], seeds=2, blocks=2)

@@ -206,20 +206,31 @@ class Study:
         return np.array(found)
 
     def _windows(self, decoder: Decoder, part: Sequence[str]) -> tuple[Array, Array]:
-        """Return whole windows as the network gets them, (window, step, ...), and their targets."""
+        """Return windows as the network takes them, (window, step, ...), and their targets."""
         network, windows, targets = decoder._module, [], []
         for one in select(self.prepared, part):
             features = one.with_stages(decoder.stages).features()
-            starts = np.arange(0, len(features) - self.full + 1, network.hop)
-            truth = one.targets(self.full, network.hop)
-            whole = ~np.isnan(truth).reshape(len(truth), -1).any(axis=1)
-            bad = np.isnan(features).reshape(len(features), -1).any(axis=1)
-            gaps = np.concatenate([[0], np.cumsum(bad)])
-            whole &= gaps[starts + self.full] == gaps[starts]
-            windows += [features[start : start + self.full] for start in starts[whole]]
-            targets.append(truth[whole])
+            truth = one.targets(network.window, network.hop)
+            known = ~np.isnan(truth).reshape(len(truth), -1).any(axis=1)
+            ends = network.window + network.hop * np.flatnonzero(known)
+            found = [_window(features, end, self.full, network.window) for end in ends.tolist()]
+            windows += [window for window in found if window is not None]
+            targets.append(truth[known][[window is not None for window in found]])
         thinned = np.unique(np.linspace(0, len(windows) - 1, MOST_WINDOWS).astype(int))
         return np.stack([windows[i] for i in thinned]), np.concatenate(targets)[thinned]
+
+
+def _window(features: Array, end: int, size: int, least: int) -> Array | None:
+    """Return the window before ``end``, with zeros before the start and up to the last gap.
+
+    None where fewer than ``least`` steps are left.
+    """
+    there = features[max(0, end - size) : end]
+    gaps = np.flatnonzero(np.isnan(there).reshape(len(there), -1).any(axis=1))
+    whole = there[gaps[-1] + 1 if len(gaps) else 0 :]
+    if len(whole) < least:
+        return None
+    return np.concatenate([np.zeros((size - len(whole), *whole.shape[1:]), whole.dtype), whole])
 
 
 def study_of(
