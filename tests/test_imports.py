@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1] / "src" / "ranvier"
 
 ORDER = [
     "truth", "seizure_types", "recording", "channels", "streaming", "counts", "formats",
-    "simulate", "signal", "features", "stages", "networks", "authors", "alarms", "decisions",
+    "datasets", "simulate", "signal", "features", "stages", "networks", "authors", "alarms", "decisions",
     "tasks", "splits", "store", "training", "lesson", "checkpoint", "fit", "runtime", "decoding",
     "decoder", "closed_loop", "page", "scoring", "thresholds", "missing_leads", "baseline",
     "beside", "recipe", "fitting", "personal", "fold_files", "evaluation", "drift", "timesteps",

@@ -23,7 +23,7 @@ _NAMES = {
     "load_evaluation": "rescoring",
     "personalise": "personal",
     "personalised_scores": "personal.gains",
-    "read": "formats",
+    "read": "datasets",
     "read_events": "formats",
     "score": "tasks.seizure_scores",
     "simulate_nights": "simulate",

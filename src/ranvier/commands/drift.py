@@ -25,10 +25,10 @@ def drift(*, data: str, out: str, recipe: Recipe, minutes: float = 2.0, threads:
     threads
         For computing.
     """
+    from ranvier.datasets import read
     from ranvier.drift import drift_matrix
     from ranvier.evaluation import write_json
     from ranvier.figures_drift import as_file, drift_matrix_figure
-    from ranvier.formats import read
     from ranvier.formats.hed_score import replacing
 
     check_folder(out)

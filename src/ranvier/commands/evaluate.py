@@ -80,8 +80,8 @@ def evaluate(
     workers
         Folds that are run side by side.
     """
+    from ranvier.datasets import read
     from ranvier.evaluation import evaluate as run
-    from ranvier.formats import read
 
     if rescore:
         return rescored(Path(rescore), out, given)

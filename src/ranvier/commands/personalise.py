@@ -46,8 +46,8 @@ def personalise(
     threads
         For computing.
     """
+    from ranvier.datasets import read
     from ranvier.decoder import load
-    from ranvier.formats import read
     from ranvier.personal import personalise as personalised
     from ranvier.splits import person
 

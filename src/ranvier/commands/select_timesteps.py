@@ -45,8 +45,8 @@ def select_timesteps(
     threads
         For computing.
     """
+    from ranvier.datasets import read
     from ranvier.evaluation import write_json
-    from ranvier.formats import read
     from ranvier.timesteps import select_timesteps as select
 
     check_folder(out)

@@ -33,8 +33,8 @@ def train(
     threads
         For computing.
     """
+    from ranvier.datasets import read
     from ranvier.fitting import train as fit
-    from ranvier.formats import read
 
     if not name or Path(name).name != name:
         raise ValueError(f"Invalid name: {name!r}, must be the name of a file without a folder")

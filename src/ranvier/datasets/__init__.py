@@ -1,0 +1,76 @@
+"""The data sets: one file each, which knows its layout, its subjects, its licence and its source.
+
+A new data set is one file here and one line in ``DATASETS``.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ranvier.datasets.description import DataSet
+from ranvier.formats import read as read_files
+from ranvier.formats import repair_gain
+from ranvier.recording import Recording
+
+if TYPE_CHECKING:
+    from ranvier.formats import Source
+
+DATASETS: dict[str, str] = {}
+"""Where each is described, in the order in which a folder is compared with them."""
+
+
+def data_set(name: str) -> DataSet:
+    """Return the description of a data set.
+
+    Raises
+    ------
+    ValueError
+        If there is none of this name.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"Invalid data set: {name!r}, possible options: {list(DATASETS)}")
+    module, _, described = DATASETS[name].partition(":")
+    found: DataSet = getattr(import_module(module), described)
+    return found
+
+
+def recognise(folder: str | os.PathLike[str]) -> DataSet | None:
+    """Return the data set whose published layout a folder has, or None."""
+    path = Path(folder)
+    if not path.is_dir():
+        return None
+    return next((one for one in map(data_set, DATASETS) if one.recognise(path)), None)
+
+
+def read(source: Source, *, subject: str = "") -> list[Recording]:
+    """Open recordings; their signals are read when they are asked for.
+
+    Parameters
+    ----------
+    source
+        A data set in its published layout, a file, a BIDS folder, any other folder with
+        recordings, an MNE Raw, a ``Recording``, or a sequence of these.
+    subject
+        Who was recorded, where the source does not say it. Without it, a file outside BIDS counts
+        as a subject of its own, and its recording has a note of that.
+
+    Returns
+    -------
+    list of Recording
+        In µV, or counts; each keeps in ``notes`` what was repaired or left out.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to read or something cannot be read, in one sentence.
+    """
+    if isinstance(source, list | tuple):
+        return [recording for part in source for recording in read(part, subject=subject)]
+    if not isinstance(source, str | os.PathLike) or not (known := recognise(source)):
+        return read_files(source, subject=subject)
+    recordings = map(repair_gain, known.read(Path(source)))
+    return [replace(one, subject=one.subject or subject) for one in recordings]

@@ -1,0 +1,83 @@
+"""What is known of a data set before a file of it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ranvier.recording import Recording
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Where the files of a data set can be had without asking.
+
+    Parameters
+    ----------
+    host
+        Which archive.
+    record
+        What the archive calls it: ``"chbmit/1.0.0"``, a number of Zenodo, a number of DANDI.
+    subject_of
+        From the path of a file in the archive to the subject it belongs to; empty for files that
+        everybody needs.
+    """
+
+    host: Literal["physionet", "zenodo", "dandi"]
+    record: str
+    subject_of: Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A published collection of recordings.
+
+    Parameters
+    ----------
+    name
+        What commands call it.
+    title
+        Its name in full.
+    task
+        Which task its annotations serve.
+    subjects
+        How many people or animals.
+    hours
+        Of recording, about.
+    gigabytes
+        To download, about.
+    licence
+        Under which it is given.
+    citation
+        What to cite.
+    page
+        Where people read about it, and ask for access.
+    access
+        Empty where anybody may download it; else one sentence on how to get it.
+    tested
+        On what its reading was tried: ``"real files"``, ``"real annotations"``, or ``"files made
+        to its description"``.
+    recognise
+        Whether a folder has its published layout.
+    read
+        Opens all recordings of such a folder, in a fixed order.
+    archive
+        Where it is downloaded from; None where it cannot be without asking.
+    """
+
+    name: str
+    title: str
+    task: Literal["seizure", "sleep", "movement"]
+    subjects: int
+    hours: float
+    gigabytes: float
+    licence: str
+    citation: str
+    page: str
+    access: str
+    tested: Literal["real files", "real annotations", "files made to its description"]
+    recognise: Callable[[Path], bool]
+    read: Callable[[Path], list[Recording]]
+    archive: Archive | None = None
