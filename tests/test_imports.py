@@ -17,7 +17,7 @@ ORDER = [
     "tasks", "splits", "store", "training", "lesson", "checkpoint", "fit", "runtime", "decoding",
     "decoder", "closed_loop", "page", "scoring", "thresholds", "missing_leads", "baseline",
     "beside", "recipe", "fitting", "personal", "fold_files", "evaluation", "drift", "timesteps",
-    "live", "audit", "protocols", "rescoring", "classification", "figures", "figures_sleep",
+    "live", "audit", "protocols", "rescoring", "classification", "spectrogram", "figures", "figures_sleep",
     "figures_movement", "figures_drift", "report_scores", "report_seizure_type",
     "report_sleep_statistics", "report_sleep_trust", "report_sleep", "report_movement", "report",
     "commands", "__main__", "__init__",

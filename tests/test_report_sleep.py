@@ -13,6 +13,7 @@ from ranvier.decoding import Prediction
 from ranvier.evaluation import Evaluation, FoldResult
 from ranvier.figures_sleep import StagedNight, night_figure, staged_nights
 from ranvier.recipe import recipe_from
+from ranvier.recording import Recording
 from ranvier.report import write_report
 from ranvier.report_sleep import choose_night
 from ranvier.report_sleep_statistics import measure_nights
@@ -257,3 +258,12 @@ def test_a_recording_shorter_than_an_epoch_is_left_out(tmp_path):
     page = page_of(evaluation(short, night("a")), tmp_path)
     assert "a: kappa" in section_of(page, "One night")
     assert tuple(re.findall("<h2>(.*?)</h2>", page)) == SECTIONS
+
+
+def test_the_signal_stands_above_the_night_where_it_is_at_hand(tmp_path):
+    made = evaluation(night())
+    signal = np.random.default_rng(0).normal(0, 20, (int(len(CYCLE) * EPOCH * 100), 1))
+    recording = Recording.from_array(signal, 100.0, ("EEG Fpz-Cz",), name="a", subject="a")
+    with_signal = page_of(replace(made, recordings=[recording]), tmp_path)
+    assert "the power of EEG Fpz-Cz as the network sees it" in with_signal
+    assert "the power of" not in page_of(made, tmp_path)

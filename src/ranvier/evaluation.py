@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -72,12 +72,15 @@ class Evaluation:
         Of the packages that computed it.
     missing
         Names of folds that were to be run and of which nothing is there.
+    recordings
+        What was tested, where the signals are at hand.
     """
 
     recipe: Recipe
     folds: Sequence[FoldResult]
     versions: Mapping[str, str]
     missing: Sequence[str] = ()
+    recordings: Sequence[Recording] = field(default=(), repr=False)
 
     @property
     def notes(self) -> dict[str, Sequence[str]]:
@@ -218,7 +221,7 @@ def evaluate(
         keys = {place_of(fold): _fold_key(prepared, fold, recipe) for fold in split}
         keep_plan(folder, Plan(recipe, keys, versions()))
         results = _run_folds(both, chosen, recipe, folder, workers=workers, progress=progress)
-    return Evaluation(recipe, results, versions())
+    return Evaluation(recipe, results, versions(), recordings=given)
 
 
 def _given(recordings: Sequence[Recording], recipe: Recipe, folds: int) -> list[Recording]:

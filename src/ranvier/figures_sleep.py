@@ -11,6 +11,7 @@ import numpy as np
 from ranvier.decoding import Prediction
 from ranvier.figures import AMBER, BLUE, FAINT, INK, NOT_VALID, VERMILION, _drawn, _square
 from ranvier.recording import Array
+from ranvier.spectrogram import Spectrogram
 from ranvier.tasks.agreement import BlandAltman, Reliability
 from ranvier.tasks.sleep_statistics import REM
 from ranvier.truth import SLEEP_STAGES, Hypnogram, Truth
@@ -93,17 +94,28 @@ def staged_nights(
     return [StagedNight.of(one, truth[one.name]) for one in predictions if len(one.times)]
 
 
-def night_figure(night: StagedNight) -> str:
-    """Draw the hypnograms of scorer and network, and the probabilities of the stages below."""
+def night_figure(night: StagedNight, above: Spectrogram | None = None) -> str:
+    """Draw the hypnograms of scorer and network, and the probabilities of the stages below.
+
+    Parameters
+    ----------
+    night
+        What is drawn.
+    above
+        Of the same recording, drawn on top.
+    """
     hours = float(night.edges[-1] - night.edges[0]) / 3600
     seconds, name = (60.0, "minutes") if hours < SHORT_HOURS else (3600.0, "hours")
     edges = night.edges / seconds
 
     def paint(figure: Figure) -> None:
-        rows = figure.subplots(
-            3, 1, sharex=True, gridspec_kw={"hspace": 0.16, "height_ratios": (1, 1, 1.1)}
-        )
+        heights = (1, 1, 1.1) if above is None else (1.1, 1, 1, 1.1)
+        spacing = {"hspace": 0.16, "height_ratios": heights}
+        every = figure.subplots(len(heights), 1, sharex=True, gridspec_kw=spacing)
         figure.subplots_adjust(left=0.095, right=0.945, top=0.985, bottom=0.095)
+        rows = every[-3:]
+        if above is not None:
+            _paint_spectrogram(every[0], above, seconds)
         for axes, who, stages in zip(
             rows, ("scorer", "network"), (night.scored, night.found), strict=False
         ):
@@ -113,7 +125,25 @@ def night_figure(night: StagedNight) -> str:
         rows[2].set_xlim(edges[0], edges[-1])
         rows[2].set_xlabel(f"{name} from the start of the recording")
 
-    return _drawn((9.6, 5.6), "A night: scorer, network, probabilities of the stages", paint)
+    size = (9.6, 5.6 if above is None else 7.2)
+    return _drawn(size, "A night: scorer, network, probabilities of the stages", paint)
+
+
+def _paint_spectrogram(axes: Axes, above: Spectrogram, seconds: float) -> None:
+    from matplotlib import colormaps
+
+    known = above.power[~np.isnan(above.power)]
+    low, high = np.quantile(known, [0.05, 0.98]) if len(known) else (0.0, 1.0)
+    step = above.frequencies[1] - above.frequencies[0]
+    borders = np.append(above.frequencies, above.frequencies[-1] + step) - step / 2
+    image = axes.pcolormesh(
+        above.edges / seconds, borders, above.power.T, vmin=low, vmax=high, rasterized=True,
+        cmap=colormaps["viridis"].with_extremes(bad=NOT_VALID),
+    )  # fmt: skip
+    axes.set_ylabel("Hz")
+    beside = axes.inset_axes((1.012, 0.1, 0.012, 0.8))
+    axes.figure.colorbar(image, cax=beside).ax.tick_params(labelsize=7, length=2)
+    beside.set_title("dB", fontsize=7)
 
 
 def _paint_hypnogram(axes: Axes, edges: Array, stages: Array, differs: Array) -> None:

@@ -15,6 +15,7 @@ from ranvier.recording import Array
 from ranvier.report_sleep_statistics import bland_altman, measure_nights, statistics_tables
 from ranvier.report_sleep_trust import calibration, review
 from ranvier.scoring.sleep import SleepScores
+from ranvier.spectrogram import Spectrogram, spectrogram
 from ranvier.tasks.sleep import SCORER, SleepScore
 from ranvier.tasks.sleep_chain import count_transitions
 from ranvier.tasks.sleep_statistics import UNSCORED
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 METRICS = {"kappa": "Kappa", "accuracy": "Accuracy", "macro_f1": "Macro-F1"}
 NOTHING = "There is none: not one epoch is known of both scorer and network."
 NIGHT = (
-    "Top: the stages by the scorer. Middle: the stages by the network. REM is marked by a bar; "
-    "where the two disagree, both are shaded. Bottom: the probabilities of the stages "
-    "(hypnodensity). What is not scored or not valid is blank."
+    "The stages by the scorer, and below them by the network. REM is marked by a bar; where the "
+    "two disagree, both are shaded. Bottom: the probabilities of the stages (hypnodensity). What "
+    "is not scored or not valid is blank."
 )
+SPECTRUM = "Top: the power of {channel} as the network sees it, in dB of 1 µV²/Hz. "
 CONFUSION = (
     "Rows: the stage by the scorer; columns: the stage by the network. In each cell the share of "
     "its row, and the epochs below."
@@ -61,7 +63,7 @@ def sleep_sections(evaluation: Evaluation) -> Sequence[str]:
     return (
         page.section("Scores", _scores(network, baseline)),
         page.section("Which stages are confused", _confusion(network.pooled)),
-        page.section("One night", _one_night(nights)),
+        page.section("One night", _one_night(evaluation, nights)),
         page.section("How stages follow one another", _transitions(nights)),
         page.section("What the probabilities are worth", calibration(nights)),
         page.section("What to review", review(nights)),
@@ -153,7 +155,7 @@ def _confusion(score: SleepScore) -> str:
     return page.figure(drawn, CONFUSION + (most if wrong.any() else ""), look="beside")
 
 
-def _one_night(nights: Sequence[StagedNight]) -> str:
+def _one_night(evaluation: Evaluation, nights: Sequence[StagedNight]) -> str:
     night = choose_night(nights)
     if night is None:
         return page.paragraph(NOTHING)
@@ -163,7 +165,18 @@ def _one_night(nights: Sequence[StagedNight]) -> str:
         f"{night.name}: kappa {page.share(score.kappa)} ({among}), "
         f"{night.differs.sum():,} of {page.count(score.epochs, 'scored epoch')} differ."
     )
-    return page.paragraph(said) + page.figure(figures_sleep.night_figure(night), NIGHT)
+    above = _spectrogram_of(evaluation, night)
+    caption = (SPECTRUM.format(channel=above.channel) if above else "") + NIGHT
+    return page.paragraph(said) + page.figure(figures_sleep.night_figure(night, above), caption)
+
+
+def _spectrogram_of(evaluation: Evaluation, night: StagedNight) -> Spectrogram | None:
+    """Analyse what was recorded in a night; None where the signal is not at hand."""
+    begin, stages = evaluation.recipe.learnt.begin, evaluation.recipe.stages
+    for one in evaluation.recordings:
+        if one.name == night.name:
+            return spectrogram(begin(one), stages)
+    return None
 
 
 def choose_night(nights: Sequence[StagedNight]) -> StagedNight | None:
