@@ -92,6 +92,7 @@ def _summary(function: Callable[..., Any]) -> str:
 def _run(function: Callable[..., Any], command: str, words: Sequence[str]) -> int:
     parser = _parser(function, command)
     if "recipe" in inspect.signature(function).parameters:
+        words = _with_published(words)
         _start_from_packaged_recipe(parser, words)
     given = parser.instantiate(parser.parse_args(words))
     options = {name: value for name, value in vars(given).items() if name != "config"}
@@ -104,6 +105,17 @@ def _run(function: Callable[..., Any], command: str, words: Sequence[str]) -> in
     if isinstance(answer, Answer):
         return _print_answer(answer, as_json=as_json)
     return _print_lines(answer)
+
+
+def _with_published(words: Sequence[str]) -> list[str]:
+    """Put the file of a published experiment where ``--config`` names it."""
+    from ranvier.recipe import published
+
+    known, before = published(), ["", *words[:-1]]
+    return [
+        str(known.get(word, word)) if option == "--config" else word
+        for option, word in zip(before, words, strict=True)
+    ]
 
 
 def _start_from_packaged_recipe(parser: Any, words: Sequence[str]) -> None:
@@ -144,7 +156,11 @@ def _parser(function: Callable[..., Any], command: str) -> Any:
     from jsonargparse import ActionYesNo, ArgumentParser
 
     parser = ArgumentParser(prog=f"ranvier {command}", description=_summary(function))
-    parser.add_argument("--config", action="config", help="YAML file with any of the options.")
+    parser.add_argument(
+        "--config",
+        action="config",
+        help="YAML file with any of the options, or the name of a published experiment.",
+    )
     parser.add_argument("--json", action="store_true", help="Print the answer as JSON.")
     parser.add_argument("--verbose", action="store_true", help="Say more while working.")
     parser.add_argument("--quiet", action="store_true", help="Show no progress.")

@@ -122,7 +122,7 @@ def prepare_annotated(
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"Invalid recordings: {twice!r} is there twice, names must be unique")
-    begun = [recipe.learnt.begin(one) for one in annotated]
+    begun = [recipe.begin(one) for one in annotated]
     named = [one if one.subject else assume_subject(one) for one in begun]
     done = 0
 

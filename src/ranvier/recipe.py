@@ -6,9 +6,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
 
 from ranvier.decisions import AlarmRule
+from ranvier.formats import trim_wake
+from ranvier.recording import Recording
 from ranvier.store import Stages
 from ranvier.tasks import Task, make_task
 from ranvier.tasks.seizure import STAGES
@@ -43,6 +46,9 @@ class Recipe:
     weights
         File of ``ranvier import-weights`` to start from, whose settings come before
         ``network_settings``; empty to start at random.
+    wake_minutes
+        Of wake that count before and after sleep, for ``"sleep"``; epochs further out stay in their
+        place as not scored. By default the whole night counts.
     labels
         Set of labels of ``"seizure_type"``: ``"combined"`` or ``"tusz"``; empty for the first.
     seed
@@ -60,6 +66,7 @@ class Recipe:
     false_alarms_per_day: float | None = None
     split: Literal["", "subject", "time", "makin320", "neurobench", "blocked"] = ""
     weights: str = ""
+    wake_minutes: float | None = None
     labels: str = ""
     seed: int = 0
     device: str = "cpu"
@@ -77,6 +84,12 @@ class Recipe:
                 f"Invalid false_alarms_per_day: {budget} for the task {self.task!r}, must be "
                 "finite and above 0, for the task 'seizure'"
             )
+        wake = self.wake_minutes
+        if wake is not None and not (self.task == "sleep" and 0 <= wake < math.inf):
+            raise ValueError(
+                f"Invalid wake_minutes: {wake} for the task {self.task!r}, must be finite and at "
+                "least 0, for the task 'sleep'"
+            )
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"Invalid seed: {self.seed}, must be from 0 to {2**31 - 1}")
 
@@ -84,6 +97,14 @@ class Recipe:
     def learnt(self) -> Task:
         """What there is to learn."""
         return make_task(self.task, self.labels)
+
+    def begin(self, recording: Recording) -> Recording:
+        """Return an annotated recording as it is learnt from and scored, with a note on why."""
+        begun = self.learnt.begin(recording)
+        if self.wake_minutes is None or begun.hypnogram is None:
+            return begun
+        trim = trim_wake(begun.hypnogram, minutes=self.wake_minutes)
+        return replace(begun, hypnogram=trim.masked()).with_note(f"what counts: {trim}")
 
     @property
     def in_time(self) -> bool:
@@ -139,6 +160,12 @@ def packaged_recipe(task: str, network: str) -> Recipe:
     training = Training(**about.pop("training", {}))
     rule = AlarmRule(**about.pop("rule", {}))
     return Recipe(**about, training=training, rule=rule)
+
+
+def published() -> dict[str, Path]:
+    """Return the files of published experiments that lie in the package, by name."""
+    folder = Path(str(files("ranvier") / "recipes" / "published"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def packaged_settings(task: str, network: str) -> dict[str, Any]:

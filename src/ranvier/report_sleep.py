@@ -172,7 +172,7 @@ def _one_night(evaluation: Evaluation, nights: Sequence[StagedNight]) -> str:
 
 def _spectrogram_of(evaluation: Evaluation, night: StagedNight) -> Spectrogram | None:
     """Analyse what was recorded in a night; None where the signal is not at hand."""
-    begin, stages = evaluation.recipe.learnt.begin, evaluation.recipe.stages
+    begin, stages = evaluation.recipe.begin, evaluation.recipe.stages
     for one in evaluation.recordings:
         if one.name == night.name:
             return spectrogram(begin(one), stages)

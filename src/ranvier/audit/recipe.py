@@ -126,7 +126,7 @@ def _first_change(recording: Recording, recipe: Recipe) -> float | None:
 
 def _shortened(recording: Recording, recipe: Recipe, seconds: float) -> Recording:
     """Return some minutes around the first change, which begin where an epoch does."""
-    begun = recipe.learnt.begin(recording)
+    begun = recipe.begin(recording)
     change = _first_change(begun, recipe) or 0.0
     start = min(max(0.0, change - seconds / 3), max(0.0, begun.duration - seconds))
     epoch = 1.0 if begun.hypnogram is None else begun.hypnogram.epoch
