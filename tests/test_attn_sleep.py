@@ -108,6 +108,19 @@ def test_gradients_reach_every_weight_but_the_unused(options):
     assert missed == {f"unused.{name}" for name, _ in network.unused.named_parameters()}
 
 
+def test_what_is_said_alone_is_settled_before_the_past_corrects_it():
+    network, signal = small(context=2), torch.randn(3, 400, 2)
+    network.learn_alone()
+    alone, _ = network.eval().step(signal, network.initial_state(3))
+    network.learn_to_look_back()
+    assert not network.train().training
+    learnt = {name.partition(".")[0] for name, w in network.named_parameters() if w.requires_grad}
+    assert learnt == {"context", "readout"}
+    together, _ = network.step(signal, network.initial_state(3))
+    torch.testing.assert_close(together, alone, rtol=0, atol=0.2)
+    assert not torch.equal(together, alone)
+
+
 def test_published_layers_start_as_clones_and_corrected_ones_do_not():
     for start, cloned in (("clones", True), ("independent", False)):
         first, second = small(start=start).encoder.layers

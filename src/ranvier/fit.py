@@ -69,9 +69,10 @@ def fit(  # noqa: PLR0917
 ) -> Fitted:
     """Fit a network; if ``folder`` holds a checkpoint of the same run, go on from there.
 
-    Every pass draws its stretches, masks and dropout from (seed, pass) alone, so a run that was
-    stopped and started again ends with the same weights as one that was not. A network that can be
-    solved in closed form is solved.
+    A network that looks back on earlier windows learns first without them, and then, where
+    ``settings.context`` says how, what they add. A network that can be solved in closed form is
+    solved. Every pass draws its stretches, masks and dropout from (seed, pass) alone, so a run
+    that was stopped and started again ends with the same weights as one that was not.
 
     Parameters
     ----------
@@ -99,6 +100,33 @@ def fit(  # noqa: PLR0917
     ValueError
         If there is nothing to learn from, or memory runs out.
     """
+    one_round = partial(
+        _fit_round, network, task, train, validation,
+        about=about, seed=seed, device=device, progress=progress,
+    )  # fmt: skip
+    if not settings.context or getattr(network, "context", None) is None:
+        return one_round(settings, folder)
+    network.learn_alone()
+    alone = one_round(settings, folder / "alone")
+    network.learn_to_look_back()
+    fitted = one_round(settings.second_round(), folder)
+    return replace(fitted, history=[*alone.history, *fitted.history])
+
+
+def _fit_round(  # noqa: PLR0917
+    network: Any,
+    task: Task,
+    train: Sequence[Prepared],
+    validation: Sequence[Prepared],
+    settings: Training,
+    folder: Path,
+    *,
+    about: object,
+    seed: int,
+    device: str,
+    progress: Callable[[Progress], None] | None,
+) -> Fitted:
+    """Fit what of a network is to be learnt now."""
     lesson = Lesson.of(task, network, train, settings)
     if hasattr(network, "solve"):
         return _solve(network, lesson, train, validation, settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -12,11 +12,14 @@ import numpy as np
 from ranvier.recording import Array
 from ranvier.store import Prepared
 from ranvier.tasks import Task
+from ranvier.window_sampler import chances_of
 
 if TYPE_CHECKING:
     from ranvier.networks import Network
 
 Named = TypeVar("Named")
+
+BALANCES = ("none", "class", "subject", "class and subject")
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,11 @@ class Training:
         Whether the last, smaller batch of a pass is kept or dropped.
     background
         Stretches with nothing to find for each one with, drawn anew for every pass.
+    balance
+        What is drawn equally often, in as many stretches as without: ``"class"`` those with
+        something to find and those without, ``"subject"`` all subjects, ``"class and subject"``
+        within each class the subjects that have it. Some stretches are then drawn several times in
+        a pass, and others in none.
     augment
         How stretches are varied: see ``VARIATIONS``.
     gradient_norm
@@ -73,6 +81,9 @@ class Training:
         Recordings side by side when validating.
     precision
         As in Lightning Fabric, such as ``"32-true"`` or ``"bf16-mixed"``.
+    context
+        For a network that looks back on earlier windows: settings that differ in a second round, in
+        which only that is learnt. Empty to learn all at once.
     """
 
     passes: int = 40
@@ -93,11 +104,13 @@ class Training:
     batch: int = 16
     tail: Literal["keep", "drop"] = "keep"
     background: float = 3.0
+    balance: Literal["none", "class", "subject", "class and subject"] = "none"
     augment: Mapping[str, float] = field(default_factory=dict)
     gradient_norm: float = 1.0
     save_every: int = 1
     eval_batch: int = 8
     precision: str = "32-true"
+    context: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("passes", "patience", "batch", "save_every", "eval_batch"):
@@ -109,15 +122,37 @@ class Training:
         for name in ("background", "weight_decay", "auxiliary"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"Invalid {name}: {getattr(self, name)}, must be at least 0")
+        if self.balance not in BALANCES:
+            raise ValueError(
+                f"Invalid balance: {self.balance!r}, possible options: {list(BALANCES)}"
+            )
         if unknown := set(self.augment) - set(VARIATIONS):
             raise ValueError(
                 f"Invalid augment: {sorted(unknown)}, possible options: {list(VARIATIONS)}"
             )
+        if self.context:
+            self.second_round()
         schedule = by_name("schedule", self.schedule, SCHEDULES)
         try:
             schedule(self.learning_rate, [], **self.schedule_settings)
         except TypeError as error:
             raise ValueError(f"Invalid schedule_settings of {self.schedule!r}: {error}") from None
+
+    def second_round(self) -> Training:
+        """Return the settings of the round in which a network learns to look back.
+
+        Raises
+        ------
+        ValueError
+            If one of them is unknown or impossible.
+        """
+        try:
+            return replace(self, **{**self.context, "context": {}})
+        except TypeError:
+            options = [one.name for one in fields(self)]
+            raise ValueError(
+                f"Invalid context: {sorted(self.context)}, possible options: {options}"
+            ) from None
 
 
 def by_name(parameter: str, name: str, options: Mapping[str, Named]) -> Named:
@@ -203,9 +238,30 @@ def stretches(
             found = task.telling(_targets(recording, network, first, length))
             (telling if found else others).append((number, first))
     wanted = min(len(others), round(settings.background * len(telling)))
+    if settings.balance != "none":
+        keys = _balance_keys(train, telling, others, settings.balance)
+        chances = chances_of(keys, len(telling) + len(others))
+        places = rng.choice(len(chances), len(telling) + wanted, p=chances / chances.sum())
+        return np.array(telling + others)[places]
     drawn = rng.permutation(len(others))[:wanted]
     chosen = np.array(telling + [others[i] for i in drawn.tolist()]).reshape(-1, 2)
     return np.asarray(rng.permutation(chosen, axis=0))
+
+
+def _balance_keys(
+    train: Sequence[Prepared],
+    telling: Sequence[tuple[int, int]],
+    others: Sequence[tuple[int, int]],
+    balance: str,
+) -> list[Array]:
+    """Return the class and the subject of each stretch, those that are wanted."""
+    subjects = np.unique([one.subject for one in train], return_inverse=True)[1]
+    numbers = [number for number, _ in [*telling, *others]]
+    keys = {
+        "class": np.repeat([1, 0], [len(telling), len(others)]),
+        "subject": subjects[np.array(numbers, int)],
+    }
+    return [key for name, key in keys.items() if name in balance]
 
 
 def stretch_steps(recording: Prepared, network: Network, settings: Training) -> int:

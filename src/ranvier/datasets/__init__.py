@@ -15,11 +15,24 @@ from ranvier.datasets.description import DataSet
 from ranvier.formats import read as read_files
 from ranvier.formats import repair_gain
 from ranvier.recording import Recording
+from ranvier.signal_store import is_store, read_store
 
 if TYPE_CHECKING:
     from ranvier.formats import Source
 
-DATASETS: dict[str, str] = {}
+DATASETS: dict[str, str] = {
+    "chb-mit": "ranvier.datasets.chb_mit:CHB_MIT",
+    "siena": "ranvier.datasets.siena:SIENA",
+    "tusz": "ranvier.datasets.tusz:TUSZ",
+    "seizeit1": "ranvier.datasets.seizeit1:SEIZEIT1",
+    "upenn-mayo": "ranvier.datasets.upenn_mayo:UPENN_MAYO",
+    "sleep-edf": "ranvier.datasets.sleep_edf:SLEEP_EDF",
+    "shhs": "ranvier.datasets.shhs:SHHS",
+    "nsrr": "ranvier.datasets.shhs:NSRR",
+    "dod": "ranvier.datasets.dod:DOD",
+    "attn-sleep-npz": "ranvier.datasets.attn_sleep_npz:ATTN_SLEEP_NPZ",
+    "indy-loco": "ranvier.datasets.indy_loco:INDY_LOCO",
+}
 """Where each is described, in the order in which a folder is compared with them."""
 
 
@@ -52,7 +65,7 @@ def read(source: Source, *, subject: str = "") -> list[Recording]:
     Parameters
     ----------
     source
-        A data set in its published layout, a file, a BIDS folder, any other folder with
+        A store, a data set in its published layout, a file, a BIDS folder, any other folder with
         recordings, an MNE Raw, a ``Recording``, or a sequence of these.
     subject
         Who was recorded, where the source does not say it. Without it, a file outside BIDS counts
@@ -70,6 +83,8 @@ def read(source: Source, *, subject: str = "") -> list[Recording]:
     """
     if isinstance(source, list | tuple):
         return [recording for part in source for recording in read(part, subject=subject)]
+    if isinstance(source, str | os.PathLike) and is_store(source):
+        return [replace(one, subject=one.subject or subject) for one in read_store(source)]
     if not isinstance(source, str | os.PathLike) or not (known := recognise(source)):
         return read_files(source, subject=subject)
     recordings = map(repair_gain, known.read(Path(source)))

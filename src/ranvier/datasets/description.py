@@ -45,9 +45,9 @@ class DataSet:
     subjects
         How many people or animals.
     hours
-        Of recording, about.
+        Of recording, about; NaN where it is not known.
     gigabytes
-        To download, about.
+        To download, about; NaN where it is not known.
     licence
         Under which it is given.
     citation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ class WindowState(NamedTuple):
 
 
 class PastWindows(nn.Module):
-    """A one-way GRU over the embeddings of the last windows.
+    """A one-way GRU over the embeddings of the last windows, which corrects what a window says.
 
     Parameters
     ----------
@@ -36,13 +36,18 @@ class PastWindows(nn.Module):
         How many earlier windows it looks back on.
     stride
         Outputs from one of them to the next.
+    classes
+        Values that a window gives by itself.
     hidden
         Size of its state.
     """
 
-    def __init__(self, embedding: int, windows: int, stride: int, hidden: int = 64) -> None:
+    def __init__(
+        self, embedding: int, windows: int, stride: int, classes: int, hidden: int = 32
+    ) -> None:
         super().__init__()
         self.windows, self.stride, self.hidden = windows, stride, hidden
+        self.alone = nn.Linear(embedding, classes)
         self.project = nn.Linear(embedding, hidden)
         self.cell = nn.GRUCell(hidden, hidden)
 
@@ -55,7 +60,7 @@ class PastWindows(nn.Module):
     def forward(
         self, embedded: Tensor, valid: Tensor, past: Tensor, known: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Add to each embedding what came before it; what is not valid is passed over.
+        """Set beside what each window says what came before it; what is not valid is left out.
 
         Parameters
         ----------
@@ -67,7 +72,7 @@ class PastWindows(nn.Module):
         Returns
         -------
         tuple of Tensor
-            Embeddings with ``hidden`` more values, and the new past and known.
+            What each window says by itself with ``hidden`` more values, and the new past and known.
         """
         outputs = embedded.shape[1]
         past = torch.cat([past, torch.relu(self.project(embedded))], dim=1)
@@ -77,7 +82,8 @@ class PastWindows(nn.Module):
             span = slice(window * self.stride, window * self.stride + outputs)
             updated = self.cell(past[:, span].reshape(-1, self.hidden), memory)
             memory = torch.where(known[:, span].reshape(-1, 1), updated, memory)
-        together = torch.cat([embedded, memory.view(*embedded.shape[:3], -1)], dim=-1)
+        memory = memory.view(*embedded.shape[:3], -1)
+        together = torch.cat([self.alone(embedded), memory], dim=-1)
         return together, past[:, outputs:], known[:, outputs:]
 
 
@@ -115,6 +121,9 @@ class WindowNetwork(nn.Module):
         If one of these is out of its range.
     """
 
+    together = True
+    """Whether windows side by side are quicker in a graph than one after the other."""
+
     def __init__(
         self,
         channels: Sequence[str],
@@ -142,8 +151,11 @@ class WindowNetwork(nn.Module):
         self.sites = self.channels if per_channel else ("all",)
         self.span, self.window, self.hop, self.warm_up = window, least, hop, least - 1
         stride = max(1, window // hop)
-        self.context = PastWindows(embedding, context, stride) if context else None
-        self.readout = nn.Linear(embedding + (self.context.hidden if self.context else 0), classes)
+        self.context = PastWindows(embedding, context, stride, classes) if context else None
+        self.readout = nn.Linear(embedding, classes)
+        if self.context:
+            self.readout = _correcting(classes, self.context.hidden)
+        self.looks_back, self.settled = context > 0, False
         self.embedding = embedding
 
     def embed(self, windows: Tensor) -> Tensor:
@@ -161,6 +173,21 @@ class WindowNetwork(nn.Module):
         """Return the embeddings, and logits of auxiliary heads, each (window, class)."""
         return self.embed(windows), ()
 
+    def learn_alone(self) -> None:
+        """Answer for each window by itself, until ``learn_to_look_back``."""
+        self.looks_back = False
+
+    def learn_to_look_back(self) -> None:
+        """Leave what a window says by itself as it is, and learn only how the past corrects it."""
+        self.looks_back = self.settled = True
+        for name, weight in self.named_parameters():
+            corrects = name.startswith(("context.", "readout.")) and ".alone." not in name
+            weight.requires_grad_(corrects)
+
+    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002
+        """Learn or answer, as in torch; what is settled stays as it is when it answers."""
+        return super().train(mode and not self.settled)
+
     def outputs(self, steps: int) -> int:
         """Return how many windows have ended once this many steps have come in."""
         return max(0, (steps - self.window) // self.hop + 1)
@@ -174,6 +201,11 @@ class WindowNetwork(nn.Module):
             return WindowState(samples, *self.context.initial(batch, len(self.sites)))
         past = samples.new_zeros(batch, 0, len(self.sites), 0)
         return WindowState(samples, past, past.any(dim=-1))
+
+    def steady(self, batch: int) -> tuple[int, WindowState]:
+        """Return the steps of a window, and a state in which no samples are left over."""
+        state = self.initial_state(batch)
+        return self.span, state._replace(samples=state.samples[:, :0])
 
     def step(self, chunk: Tensor, state: WindowState) -> tuple[Tensor, WindowState]:
         """Return the logits of the windows that have ended, and the state.
@@ -207,7 +239,7 @@ class WindowNetwork(nn.Module):
         samples = torch.cat([state.samples, chunk], dim=1)
         outputs = max(0, (samples.shape[1] - self.span) // self.hop + 1)
         kept = samples[:, outputs * self.hop :]
-        shape = (len(samples), outputs, len(self.sites))
+        shape = (samples.shape[0], outputs, len(self.sites))
         if not outputs:
             return (
                 samples.new_zeros(*shape, self.readout.out_features),
@@ -219,11 +251,12 @@ class WindowNetwork(nn.Module):
             valid = torch.zeros_like(valid)
         embedded, auxiliary = self._embed_valid(windows.flatten(0, 2), valid.flatten())
         embedded, past, known = embedded.view(*shape, -1), state.past, state.known
-        if self.context:
+        if self.context and self.looks_back:
             embedded, past, known = self.context(embedded, valid, past, known)
         silent = ~valid[..., None]
         heads = tuple(head.view(*shape, -1).masked_fill(silent, torch.nan) for head in auxiliary)
-        logits = self.readout(embedded).masked_fill(silent, torch.nan)
+        speaks = self.context.alone if self.context and not self.looks_back else self.readout
+        logits = speaks(embedded).masked_fill(silent, torch.nan)
         return logits, WindowState(kept, past, known), heads
 
     def rescale(self, scale: Factor, offset: Factor) -> None:
@@ -232,12 +265,12 @@ class WindowNetwork(nn.Module):
 
     def _cut(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Return (batch, output, site, sample, ...) without NaN, and which windows are valid."""
-        windows = samples.unfold(1, self.span, self.hop).movedim(-1, 2)
+        windows = self._unfold(samples).movedim(-1, 2)
         if self.per_channel:
             windows = windows.movedim(3, 2)[..., None]
             return windows.nan_to_num(0.0), ~windows.isnan().flatten(3).any(dim=3)
         missing = samples.isnan() if self.features is None else samples.isnan().any(dim=-1)
-        gaps = (missing.float().mean(dim=2) > 1 - LEAST_VALID).unfold(1, self.span, self.hop)
+        gaps = self._unfold(missing.float().mean(dim=2) > 1 - LEAST_VALID)
         valid = ~gaps[..., self.span - self.window :].any(dim=-1)
         if self.window < self.span:
             until_last_gap = gaps.flip(-1).cumsum(dim=-1).flip(-1) > 0
@@ -245,7 +278,15 @@ class WindowNetwork(nn.Module):
             windows = windows.masked_fill(forgotten, 0.0)
         return windows.nan_to_num(0.0)[:, :, None], valid[:, :, None]
 
+    def _unfold(self, values: Tensor) -> Tensor:
+        """Return the windows of (batch, sample, ...), (batch, output, ..., sample)."""
+        if values.shape[1] == self.span:
+            return values.movedim(1, -1)[:, None]
+        return values.unfold(1, self.span, self.hop)
+
     def _embed_valid(self, windows: Tensor, valid: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        if torch.compiler.is_exporting():
+            return self.embed(windows), ()
         whole = bool(valid.all())
         chosen = windows if whole else windows[valid]
         if self.training:
@@ -263,3 +304,12 @@ class WindowNetwork(nn.Module):
     @staticmethod
     def _spread(values: Tensor, valid: Tensor) -> Tensor:
         return values.new_zeros(len(valid), values.shape[1]).index_put((valid,), values)
+
+
+def _correcting(classes: int, hidden: int) -> nn.Linear:
+    """Return a readout that says at first nearly what a window says by itself."""
+    readout = nn.Linear(classes + hidden, classes)
+    nn.init.normal_(readout.weight, std=0.01)
+    nn.init.eye_(readout.weight.data[:, :classes])
+    nn.init.zeros_(readout.bias)
+    return readout
