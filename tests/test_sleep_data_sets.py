@@ -197,12 +197,15 @@ class TestSHHS:
         second = data.read(tmp_path)[1]
         assert (second.hypnogram, second.notes[-1]) == (None, shhs.NO_HYPNOGRAM)
 
-    def test_a_list_of_recordings_names_subjects(self, tmp_path):
-        (tmp_path / "a.txt").write_text("shhs1-200010\nshhs1-200017\n")
-        assert shhs.subjects_in(tmp_path / "a.txt") == ("200010", "200017")
-        (tmp_path / "a.txt").write_text("200010\n")
-        with pytest.raises(ValueError, match="must be like shhs1-200010"):
-            shhs.subjects_in(tmp_path / "a.txt")
+    def test_a_list_of_recordings_or_subjects_is_a_selection(self, tmp_path):
+        made = [Recording.from_array(np.zeros((9, 1)), 1, ["a"], subject=s) for s in ("1", "2-3")]
+        (tmp_path / "a.txt").write_text("shhs1-1\n\n")
+        assert subset(made, str(tmp_path / "a.txt")) == made[:1]
+        (tmp_path / "a.txt").write_text("2-3\n")
+        assert subset(made, str(tmp_path / "a.txt")) == made[1:]
+        (tmp_path / "a.txt").write_text("1\nshhs1-7\n")
+        with pytest.raises(ValueError, match="no recording of 7, must have one of each of 2"):
+            subset(made, str(tmp_path / "a.txt"))
 
 
 class TestDOD:

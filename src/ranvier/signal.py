@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from ranvier.channels import MONTAGES, Coverage, pick
+from ranvier.polyphase import Polyphase
 from ranvier.recording import Array, Layout
 from ranvier.streaming import Stage, State, exact_ratio
 
@@ -215,15 +216,28 @@ class Filter(Stage):
         if not chunk.shape[1]:
             return chunk.astype(float), state
         recursion, first, last = state
-        signal = chunk.astype(float)
+        signal = _channel_major(chunk)
         invalid = np.isnan(signal)
-        first = np.where(np.isnan(first), _first_valid(signal, invalid), first)
-        held = _hold(signal, invalid, last)
+        interrupted = bool(invalid.any())
+        if np.isnan(first).any():
+            first = np.where(np.isnan(first), _first_valid(signal, invalid), first)
+        held = _hold(signal, invalid, last) if interrupted else signal
         start = np.nan_to_num(first)[:, None]
-        offset = np.where(np.isnan(held), 0.0, held - start)
-        filtered, recursion = sosfilt(self.sections, offset, axis=1, zi=recursion)
-        output = np.where(invalid, np.nan, filtered + self.gain_at_zero * start)
-        return output, (recursion, first, held[:, -1])
+        newest = held[:, -1].copy()
+        offset = held - start
+        if interrupted:
+            offset[np.isnan(held)] = 0.0
+        output, recursion = sosfilt(self.sections, offset, axis=1, zi=recursion)
+        if self.gain_at_zero:
+            output += self.gain_at_zero * start
+        if interrupted:
+            output[invalid] = np.nan
+        return output, (recursion, first, newest)
+
+
+def _channel_major(chunk: Array) -> Array:
+    """Return a copy in float64 with the samples of a channel side by side in memory."""
+    return np.array(chunk.swapaxes(1, 2), dtype=float, order="C").swapaxes(1, 2)
 
 
 def _first_valid(signal: Array, invalid: Array) -> Array:
@@ -233,8 +247,6 @@ def _first_valid(signal: Array, invalid: Array) -> Array:
 
 def _hold(signal: Array, invalid: Array, last: Array) -> Array:
     """Replace each NaN by the value before it, also across the border to the last chunk."""
-    if not invalid.any():
-        return signal
     padded = np.concatenate([last[:, None], signal], axis=1)
     index = np.where(invalid, 0, np.arange(1, padded.shape[1])[None, :, None])
     latest = np.maximum.accumulate(index, axis=1)
@@ -301,14 +313,14 @@ class Resample(Stage):
         """Half of the low-pass, in seconds."""
         return (len(self.taps) - 1) / 2 / (self.ratio.numerator * self.rate)
 
-    @property
-    def history(self) -> int:
-        """Input samples that an output depends on."""
-        return -(-len(self.taps) // self.ratio.numerator)
-
     def outputs(self, samples: int) -> int:
         """Return how many outputs are known once this many samples have come in."""
         return 1 + int((samples - 1) * self.ratio) if samples else 0
+
+    @cached_property
+    def polyphase(self) -> Polyphase:
+        """The sums that give the outputs."""
+        return Polyphase(self.taps, *self.ratio.as_integer_ratio())
 
     def initial_state(self, batch: int) -> State:
         """Return (samples still needed, samples seen)."""
@@ -316,22 +328,23 @@ class Resample(Stage):
 
     def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
         """Filter at the common multiple of the rates; only the wanted samples are computed."""
-        from scipy.signal import upfirdn
-
         kept, seen = state
         if not chunk.shape[1]:
             return kept[:, :0], state
-        up, down = self.ratio.as_integer_ratio()
         if not seen:
-            kept = np.repeat(chunk[:, :1].astype(float), self._aligned(self.history), axis=1)
-        signal = np.concatenate([kept, chunk], axis=1)
-        begin = int(seen) - kept.shape[1]
-        seen = seen + chunk.shape[1]
-        first, stop = (self.outputs(int(n)) - begin * up // down for n in (state[1], seen))
-        filtered = upfirdn(self.taps, signal, up, down, axis=1)[:, first:stop]
-        needed = self.outputs(int(seen)) * down // up - self.history + 1
-        drop = needed // down * down - begin
-        return filtered, (signal[:, drop:].copy(), seen)
+            kept = np.repeat(chunk[:, :1].astype(float), -self.polyphase.oldest(0), axis=1)
+        begin, now = int(seen) - kept.shape[1], int(seen) + chunk.shape[1]
+        first, stop = self.outputs(int(seen)), self.outputs(now)
+        signal = _joined(kept, chunk, self.polyphase.cycle[1])
+        filtered = self.polyphase.outputs(signal, begin, first, stop)
+        needed = slice(self.polyphase.oldest(stop) - begin, now - begin)
+        return filtered, (signal[:, needed].copy(), np.array(now))
 
-    def _aligned(self, samples: int) -> int:
-        return -(-samples // self.ratio.denominator) * self.ratio.denominator
+
+def _joined(kept: Array, chunk: Array, room: int) -> Array:
+    """Put what was kept before a chunk, and zeros after it, in float64."""
+    known = kept.shape[1] + chunk.shape[1]
+    signal = np.empty((len(chunk), known + room, chunk.shape[2]))
+    signal[:, : kept.shape[1]], signal[:, kept.shape[1] : known] = kept, chunk
+    signal[:, known:] = 0.0
+    return signal

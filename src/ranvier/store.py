@@ -156,7 +156,7 @@ def _prepare_one(
         before, rest = split_stages(stages, recording)
     except ValueError as error:
         raise ValueError(f"{recording.name}: {error}") from None
-    path = folder / f"{_fingerprint(recording, stages)}.npy"
+    path = folder / f"{fingerprint(recording, stages)}.npy"
     if not _is_whole(path, before.outputs(recording.samples)):
         _write(path, before, recording)
     return Prepared(
@@ -222,7 +222,7 @@ def code_hash() -> str:
     return digest.hexdigest()
 
 
-def _fingerprint(recording: Recording, stages: Stages) -> str:
+def fingerprint(recording: Recording, stages: Stages) -> str:
     """Name by code, settings, layout and the whole signal.
 
     Checkpoints and folds are named by these names, so other code or data never goes on from old

@@ -11,6 +11,7 @@ from ranvier.commands import (
     Answer,
     check_folder,
     grouped,
+    read_annotated,
     showing_progress,
     use_threads,
 )
@@ -46,6 +47,7 @@ def evaluate(
     audit: bool = False,
     rescore: str = "",
     protocol: Literal["honest", "paper", "paper-per-subject"] = "honest",
+    subset: str = "",
 ) -> Answer:
     """Train and test on others than were learnt from, score, and write a report.
 
@@ -67,6 +69,9 @@ def evaluate(
         "paper" trains and tests as published, leaks and all, and honestly beside it, in 4 folds
         unless told otherwise, one after the other, and writes no decoder; "paper-per-subject" does
         so for each subject.
+    subset
+        Subjects to keep of those in the folder: "sleep-edf-20", "sleep-edf-78", or a file with
+        one a line.
     given
         Options that were not left as they are.
     recipe
@@ -80,7 +85,6 @@ def evaluate(
     workers
         Folds that are run side by side.
     """
-    from ranvier.datasets import read
     from ranvier.evaluation import evaluate as run
 
     if rescore:
@@ -90,7 +94,7 @@ def evaluate(
             raise ValueError(f"Missing {name}: --{name} must be a folder")
     check_folder(out)
     use_threads(threads)
-    recordings = read(data)
+    recordings = read_annotated(data, subset)
     if protocol != "honest":
         if audit:
             raise ValueError(f"Invalid audit with protocol {protocol!r}, must be 'honest'")

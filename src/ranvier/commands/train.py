@@ -9,6 +9,7 @@ from ranvier.commands import (
     Answer,
     check_folder,
     grouped,
+    read_annotated,
     showing_progress,
     use_threads,
 )
@@ -16,7 +17,13 @@ from ranvier.recipe import Recipe
 
 
 def train(
-    *, data: str, out: str, recipe: Recipe, name: str = "decoder", threads: int = 1
+    *,
+    data: str,
+    out: str,
+    recipe: Recipe,
+    name: str = "decoder",
+    threads: int = 1,
+    subset: str = "",
 ) -> Answer:
     """Train one decoder; stopped and started again, it goes on where it was.
 
@@ -32,15 +39,17 @@ def train(
         Of the decoder file, without its suffix.
     threads
         For computing.
+    subset
+        Subjects to keep of those in the folder: "sleep-edf-20", "sleep-edf-78", or a file with
+        one a line.
     """
-    from ranvier.datasets import read
     from ranvier.fitting import train as fit
 
     if not name or Path(name).name != name:
         raise ValueError(f"Invalid name: {name!r}, must be the name of a file without a folder")
     check_folder(out)
     use_threads(threads)
-    recordings = read(data)
+    recordings = read_annotated(data, subset)
     with showing_progress() as progress:
         decoder = fit(recipe.task, recordings, recipe=recipe, out=out, progress=progress)
     path = decoder.save(Path(out) / f"{name}.ranvier")

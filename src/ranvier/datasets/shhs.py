@@ -24,7 +24,6 @@ from ranvier.formats.edf_header import Channel, read_header
 from ranvier.formats.edf_records import OnDemand, Records, map_records
 from ranvier.formats.hypnogram_tables import clip_hypnogram
 from ranvier.formats.profusion import read_profusion
-from ranvier.formats.stage_grid import read_text
 from ranvier.recording import Layout, Recording
 
 SIGNALS = "edfs"
@@ -115,22 +114,6 @@ def read_visit(path: Path) -> Recording:
 
 def _electrode(channel: Channel) -> str:
     return ELECTRODES.get(re.sub(r"[^a-z0-9]", "", channel.label.lower()), "")
-
-
-def subjects_in(path: Path) -> tuple[str, ...]:
-    """Return the subjects of a list of recordings, one name such as ``shhs1-200010`` a line.
-
-    The authors of AttnSleep publish the 329 that they chose in such a list.
-
-    Raises
-    ------
-    ValueError
-        If a line is no such name.
-    """
-    lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
-    if other := [line for line in lines if not _STUDY.fullmatch(line)]:
-        raise ValueError(f"{path}: invalid recording: {other[0][:40]!r}, must be like shhs1-200010")
-    return tuple(line.rpartition("-")[2] for line in lines)
 
 
 _ACCESS = "Ask for access at {page}, then fetch polysomnography with the resource's own nsrr tool."

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +82,21 @@ class Records:
         inside = slice(first - start * self.samples, last - start * self.samples)
         return signal.reshape(len(signal), -1)[:, inside].T
 
+    def integers(self, first: int, last: int) -> Array:
+        """Read 16-bit samples as they are stored, (time, channel)."""
+        start, stop = first // self.samples, -(-last // self.samples)
+        block = self.records[start:stop, self.selection].transpose(0, 2, 1)
+        inside = slice(first - start * self.samples, last - start * self.samples)
+        return block.reshape(-1, len(self.gain))[inside]
+
+
+class Mapping(Hashable, Protocol):
+    """A reader that maps a file before it reads."""
+
+    @property
+    def make(self) -> Callable[[], Reader]:
+        """Map the file and return a reader of it."""
+
 
 @dataclass(frozen=True, eq=False)
 class OnDemand:
@@ -94,11 +109,12 @@ class OnDemand:
 
     def __call__(self, first: int, last: int) -> Signal:
         """Read these samples."""
-        return _mapped(self)(first, last)
+        return mapped(self)(first, last)
 
 
 @lru_cache(maxsize=MOST_MAPPED)
-def _mapped(reader: OnDemand) -> Reader:
+def mapped(reader: Mapping) -> Reader:
+    """Return what a reader makes of its file, which stays mapped until many others were asked."""
     return reader.make()
 
 

@@ -1,0 +1,105 @@
+"""``ranvier prepare``: any data set as memory-mapped arrays with an index."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ranvier.commands import Answer, check_folder, grouped, showing_progress
+
+
+def prepare(
+    data: str, store: str, *, stages: str = "", states: str = "", workers: int = 1
+) -> Answer:
+    """Put the signals of a data set into a store; what is there already is kept.
+
+    Parameters
+    ----------
+    data
+        Folder of recordings, or one file.
+    store
+        Folder for the arrays and the index; --data of other commands takes it.
+    stages
+        YAML file with a list of ``stages``, such as a recipe, that the signals go through before;
+        none may be fitted to training subjects, and what comes out must be a signal. By default
+        the signals are kept as they are in the files.
+    states
+        YAML file with a list of ``stages`` whose states are kept for every minute of the store, so
+        that random windows behind them can be read at once.
+    workers
+        Recordings that are prepared side by side.
+    """
+    from ranvier.datasets import read
+    from ranvier.signal_store import read_store, write_store
+    from ranvier.windows import processed, save_states
+
+    if workers < 1:
+        raise ValueError(f"Invalid workers: {workers}, must be at least 1")
+    check_folder(store)
+    before, after = (read_stages(one) if one else () for one in (stages, states))
+    recordings = read(data)
+    if before:
+        recordings = [processed(one, before) for one in recordings]
+    with showing_progress() as progress:
+        write_store(
+            recordings,
+            store,
+            workers=workers,
+            progress=lambda done, total: progress("preparing", done, total),
+        )
+        if after:
+            save_states(
+                read_store(store),
+                after,
+                Path(store),
+                workers=workers,
+                progress=lambda done, total: progress("states", done, total),
+            )
+    content = about(Path(store))
+    text = (
+        f"{store}: {content['recordings']} recordings of {content['subjects']} subjects, "
+        f"{content['hours']:.1f} h, {content['bytes'] / 1e6:.0f} MB"
+    )
+    return Answer(
+        text, content, grouped((one.name, note) for one in recordings for note in one.notes)
+    )
+
+
+def read_stages(path: str) -> tuple[Mapping[str, Any], ...]:
+    """Read the stages of a YAML file.
+
+    Raises
+    ------
+    ValueError
+        If the file has no list of stages.
+    """
+    import yaml
+
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        found = None
+    stages = found.get("stages") if isinstance(found, dict) else found
+    if (
+        not isinstance(stages, list)
+        or not all(isinstance(one, dict) for one in stages)
+        or not stages
+    ):
+        raise ValueError(f"Invalid stages: {path} must hold a list of settings, each with a stage")
+    return tuple(json.loads(json.dumps(stages)))
+
+
+def about(store: Path) -> dict[str, Any]:
+    """Return what a store holds."""
+    from ranvier.signal_store import read_store
+
+    recordings = read_store(store)
+    return {
+        "store": str(store),
+        "recordings": len(recordings),
+        "subjects": len({one.subject for one in recordings}),
+        "hours": sum(one.duration for one in recordings) / 3600,
+        "bytes": sum(one.stat().st_size for one in store.iterdir() if one.is_file()),
+    }

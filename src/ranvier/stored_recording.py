@@ -1,0 +1,162 @@
+"""One recording of a store: what the index says of it, and how its array is read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ranvier.formats.edf_records import OnDemand, Reader, Records, mapped
+from ranvier.recording import Array, Layout, Recording, Signal
+from ranvier.truth import Event, Events, Hypnogram, Trajectory
+
+LONGEST_AT_ONCE = 8192
+"""Samples that are turned into µV at once: gains are kept for as many."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """Reader of an array on disk, (time, channels), of integers or of float32.
+
+    Parameters
+    ----------
+    path
+        The ``.npy`` file.
+    gains, offsets
+        What turns integers into µV, by channel; empty for float32.
+    """
+
+    path: Path
+    gains: tuple[float, ...] = ()
+    offsets: tuple[float, ...] = ()
+
+    def __call__(self, first: int, last: int) -> Signal:
+        """Read these samples."""
+        return mapped(self)(first, last)
+
+    def make(self) -> Reader:
+        """Map the array; gain and offset are (time, channels), which multiplies faster."""
+        values = np.asarray(np.load(self.path, mmap_mode="r", allow_pickle=False))
+        if not self.gains:
+            return lambda first, last: values[first:last].copy()
+        shape = (LONGEST_AT_ONCE, len(self.gains))
+        gain, offset = (
+            np.ascontiguousarray(np.broadcast_to(np.array(one, np.float32), shape))
+            for one in (self.gains, self.offsets)
+        )
+        return lambda first, last: _in_microvolts(values[first:last], gain, offset)
+
+
+def _in_microvolts(values: Array, gain: Signal, offset: Signal) -> Signal:
+    signal = np.empty(values.shape, np.float32)
+    for begin in range(0, len(values), LONGEST_AT_ONCE):
+        piece, into = values[begin:][:LONGEST_AT_ONCE], signal[begin:][:LONGEST_AT_ONCE]
+        np.multiply(piece, gain[: len(piece)], out=into)
+        into += offset[: len(piece)]
+    return signal
+
+
+def integers_of(recording: Recording) -> Records | None:
+    """Return what the file holds where it is 16-bit integers without gaps, mapped anew."""
+    if not isinstance(recording.reader, OnDemand):
+        return None
+    records = recording.reader.make()
+    if not isinstance(records, Records) or records.records.dtype.kind != "i":
+        return None
+    return records
+
+
+def unmapped(reader: Reader) -> Reader:
+    """Return a reader that lets go of its file after each reading, and so of its memory."""
+    if isinstance(reader, OnDemand | Stored):
+        return partial(_read_anew, reader)
+    if hasattr(reader, "unmapped"):
+        fresh: Reader = reader.unmapped()
+        return fresh
+    return reader
+
+
+def _read_anew(reader: OnDemand | Stored, first: int, last: int) -> Signal:
+    return reader.make()(first, last)
+
+
+def describe(recording: Recording) -> dict[str, Any]:
+    """Return what is known of a recording but its samples, in plain types."""
+    return {
+        "name": recording.name,
+        "subject": recording.subject,
+        "session": recording.session,
+        "start": _date(recording.start),
+        "channels": list(recording.layout.channels),
+        "rate": recording.layout.rate,
+        "unit": recording.layout.unit,
+        "samples": recording.samples,
+        "notes": list(recording.notes),
+        "events": _describe_events(recording.events),
+        "hypnogram": recording.hypnogram and asdict(recording.hypnogram),
+        "trajectory": _describe_trajectory(recording.trajectory),
+    }
+
+
+def described(entry: dict[str, Any], folder: Path) -> Recording:
+    """Return the recording that an entry of the index in a folder is about."""
+    start, samples = entry["start"], entry["samples"]
+    hypnogram = entry["hypnogram"]
+    return Recording(
+        Layout(tuple(entry["channels"]), entry["rate"], entry["unit"]),
+        samples,
+        Stored(folder / entry["file"], tuple(entry["gains"]), tuple(entry["offsets"])),
+        name=entry["name"],
+        subject=entry["subject"],
+        session=entry["session"],
+        start=datetime.fromisoformat(start) if start else None,
+        events=_events(entry["events"]),
+        hypnogram=hypnogram and Hypnogram(**{**hypnogram, "stages": tuple(hypnogram["stages"])}),
+        trajectory=_trajectory(entry["trajectory"], folder),
+        notes=tuple(entry["notes"]),
+    )
+
+
+def _date(date: datetime | None) -> str | None:
+    return date.isoformat() if date else None
+
+
+def _describe_events(events: Events | None) -> dict[str, Any] | None:
+    if events is None:
+        return None
+    items = [asdict(event) for event in events]
+    for item in items:
+        item["confidence"] = None if math.isnan(item["confidence"]) else item["confidence"]
+    return {"items": items, "duration": events.duration, "start": _date(events.start)}
+
+
+def _events(entry: dict[str, Any] | None) -> Events | None:
+    if entry is None:
+        return None
+    known = [
+        {name: one for name, one in item.items() if one is not None} for item in entry["items"]
+    ]
+    start = entry["start"]
+    items = tuple(Event(**item) for item in known)
+    return Events(items, entry["duration"], datetime.fromisoformat(start) if start else None)
+
+
+def _describe_trajectory(trajectory: Trajectory | None) -> dict[str, Any] | None:
+    """Leave the values out; they are an array of their own."""
+    if trajectory is None:
+        return None
+    names = ("rate", "duration", "axes", "unit", "first")
+    return {name: getattr(trajectory, name) for name in names}
+
+
+def _trajectory(entry: dict[str, Any] | None, folder: Path) -> Trajectory | None:
+    if entry is None:
+        return None
+    about = {**entry, "axes": tuple(entry["axes"])}
+    values = np.load(folder / about.pop("file"), allow_pickle=False)
+    return Trajectory(values, **about)
