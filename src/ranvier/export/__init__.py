@@ -1,0 +1,67 @@
+"""Decoders in other forms, for where there is no Python: one module per form."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ranvier.decoder import Decoder
+
+EXPORTS = {
+    "c": "ranvier.export.c:export_c",
+    "szcore": "ranvier.export.szcore:export_szcore",
+}
+"""Forms, and the function that writes each: (decoder, folder, *, options) to an ``Exported``."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Parameters
+    ----------
+    files
+        In the order in which they are to be read.
+    rows
+        Table of what it holds and needs: a name, a number and its unit.
+    notes
+        What could not be found out, one sentence each.
+    """
+
+    files: tuple[Path, ...]
+    rows: tuple[tuple[str, float, str], ...]
+    notes: tuple[str, ...] = field(default=())
+
+
+def export(decoder: Decoder, out: str | Path, *, to: str, **options: Any) -> Exported:
+    """Write a decoder in another form.
+
+    Parameters
+    ----------
+    decoder
+        What is exported.
+    out
+        Folder for the files.
+    to
+        A key of ``EXPORTS``.
+    **options
+        Of the form; those that are None count as not given.
+
+    Raises
+    ------
+    ValueError
+        If the form is unknown, does not know an option, or cannot hold the decoder.
+    """
+    if to not in EXPORTS:
+        raise ValueError(f"Invalid to: {to!r}, possible options: {list(EXPORTS)}")
+    module, _, function = EXPORTS[to].partition(":")
+    write: Callable[..., Exported] = getattr(import_module(module), function)
+    given = {name: value for name, value in options.items() if value is not None}
+    known = inspect.signature(write).parameters
+    if unknown := [name for name in given if name not in known]:
+        raise ValueError(f"Invalid {unknown[0]}: an export to {to} does not know this option")
+    return write(decoder, Path(out), **given)
