@@ -7,6 +7,8 @@ import torch
 
 from ranvier.channels import DOUBLE_BANANA
 from ranvier.networks import make_network
+from ranvier.onnx_export import export
+from ranvier.onnx_runtime import Graph, OnnxStage
 from ranvier.recording import Layout
 from ranvier.runtime import NetworkStage
 
@@ -37,6 +39,10 @@ class Small:
         torch.manual_seed(0)
         network = make_network(self.network, self.channels, self.settings)
         return NetworkStage(Layout(self.channels, self.rate), network)
+
+    def make_onnx(self) -> OnnxStage:
+        content = export(self.make().network, self.network, self.channels, self.settings)
+        return OnnxStage(Layout(self.channels, self.rate), Graph(content))
 
 
 SMALL = {

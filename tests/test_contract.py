@@ -69,6 +69,20 @@ class Decoding(Stage):
         return np.concatenate([output.values, output.rows], axis=2), state
 
 
+IN_ONNX = (
+    "REST carried",
+    "REST clips",
+    "Transformer",
+    "DCRNN with context",
+    "Inception",
+    "LSTM carried",
+    "ARNN carried",
+    "Wiener with little",
+    "Kalman with a lag",
+)
+"""One or more of each kind of network."""
+
+
 def tail_of(small: Small) -> tuple[int, ...]:
     features = small.make().network.features
     return () if features is None else (features,)
@@ -97,6 +111,12 @@ CASES = {
     "whole chain": Case(chain, length=2400, tolerance=1e-6),
     "decoder": Case(Decoding, length=2400, tolerance=1e-6),
     **{name: Case(small.make, tail_of(small), small.length, 1e-6) for name, small in SMALL.items()},
+    **{
+        f"{name} in ONNX": Case(
+            SMALL[name].make_onnx, tail_of(SMALL[name]), SMALL[name].length, 1e-6
+        )
+        for name in IN_ONNX
+    },
 }
 
 

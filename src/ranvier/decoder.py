@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
 import os
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -18,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.channels import TEN_TWENTY
 from ranvier.decisions import AlarmRule, Rule, make_decision
 from ranvier.decoding import Chain, Prediction, collect, rule_as_dict, rule_from
 from ranvier.formats.hed_score import replacing
+from ranvier.golden import check_golden, golden_layout, pack_golden
 from ranvier.networks import make_network
-from ranvier.recording import COUNT, Array, Layout, Recording
-from ranvier.runtime import NetworkStage
+from ranvier.onnx_runtime import Graph, OnnxStage, Written
+from ranvier.recording import Array, Layout, Recording
+from ranvier.runtime import NetworkStage, check_engine, has_torch
 from ranvier.stages import build, coverages
 from ranvier.store import Prepared, first_output
 from ranvier.streaming import Pipeline, check_layout
@@ -58,6 +58,11 @@ class Decoder:
         How the outputs become a decision.
     provenance
         Training data, split and certificate, scores, versions, in plain types.
+    engine
+        What computes: ``"torch"``, ``"onnx"`` for ONNX Runtime, or ``"auto"``: torch where it is
+        installed.
+    written
+        The network's step as it stood in the file.
     """
 
     task: str
@@ -69,13 +74,15 @@ class Decoder:
     weights: Mapping[str, Array] = field(repr=False)
     rule: Rule = field(default_factory=AlarmRule)
     provenance: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    engine: str = "auto"
+    written: Written | None = field(default=None, repr=False)
 
     @cached_property
     def _module(self) -> Any:
         """The network with its weights."""
+        module = make_network(self.network, self.channels, self.network_settings)
         import torch
 
-        module = make_network(self.network, self.channels, self.network_settings)
         weights = {name: torch.as_tensor(np.array(w)) for name, w in self.weights.items()}
         try:
             module.load_state_dict(weights)
@@ -83,6 +90,64 @@ class Decoder:
             reason = " ".join(str(error).split())
             raise ValueError(f"Invalid weights for network {self.network!r}: {reason}") from None
         return module
+
+    @cached_property
+    def _graph(self) -> Graph:
+        """The network's step in ONNX Runtime."""
+        return Graph(self.onnx())
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        """Of the network and its weights."""
+        settings = json.dumps(dict(self.network_settings), sort_keys=True)
+        made_of = [self.network, list(self.channels), settings, weights_hash(self.weights)]
+        return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
+
+    @property
+    def runs_on(self) -> str:
+        """What computes: ``"torch"`` or ``"onnx"``."""
+        return ("torch" if has_torch() else "onnx") if self.engine == "auto" else self.engine
+
+    def on(self, engine: str) -> Decoder:
+        """Return the same decoder, which another engine computes.
+
+        Raises
+        ------
+        ValueError
+            If there is no such engine, or it cannot compute this decoder.
+        """
+        check_engine(engine)
+        chosen = replace(self, engine=engine)
+        if not has_torch():
+            chosen.onnx()
+        return chosen
+
+    def onnx(self) -> bytes:
+        """Return the network's step as an ONNX model that ``onnx_runtime.Graph`` opens.
+
+        Raises
+        ------
+        ValueError
+            If it does not stand in the file and cannot be made.
+        """
+        written = self.written
+        if written and written.content and written.of == self._fingerprint:
+            return written.content
+        if not has_torch():
+            reason = written.missing if written else ""
+            raise ValueError(
+                "Torch is missing, and the decoder has no graph for ONNX Runtime"
+                f"{f' ({reason})' if reason else ''}: save it again where torch is installed"
+            )
+        from ranvier.onnx_export import export
+
+        return export(self._module, self.network, self.channels, self.network_settings)
+
+    def stage(self, layout: Layout) -> NetworkStage | OnnxStage:
+        """Return the network as a stage that takes this layout."""
+        if self.runs_on == "torch":
+            return NetworkStage(layout, self._module)
+        return OnnxStage(layout, self._graph)
 
     def bind(self, layout: Layout) -> Chain:
         """Make the chain for the layout of a recording or a stream.
@@ -94,7 +159,7 @@ class Decoder:
         """
         before = build(self.stages, layout)
         check_layout("the decoder", Layout(self.channels, self.rate), before.output)
-        stages = [*before.stages, NetworkStage(before.output, self._module)]
+        stages = [*before.stages, self.stage(before.output)]
         return self._deciding(Pipeline(layout, stages))
 
     def coverage_notes(self, layout: Layout) -> list[str]:
@@ -142,7 +207,7 @@ class Decoder:
     def predict_features(self, prepared: Prepared) -> Prediction:
         """Decode what the stages have left, whatever they were."""
         nodes = prepared.layout
-        pipeline = Pipeline(nodes, [NetworkStage(nodes, self._module)])
+        pipeline = Pipeline(nodes, [self.stage(nodes)])
         chain = self._deciding(pipeline, prepared.first - prepared.hop)
         state, outputs = chain.initial_state(1), []
         for first in range(0, max(1, len(prepared)), prepared.block):
@@ -174,21 +239,42 @@ class Decoder:
         return prediction.events if self.task == "seizure" else prediction.decoded
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the decoder to one file, ``name.ranvier``; it appears whole or not at all."""
+        """Write the decoder to one file, ``name.ranvier``; it appears whole or not at all.
+
+        Where the network's step cannot be written for ONNX Runtime, the file says why.
+        """
         from safetensors.numpy import save
 
         path = Path(path)
         weights = save({name: np.ascontiguousarray(w) for name, w in self.weights.items()})
-        about = self.as_dict()
+        step, about_step = self._step()
+        about = {**self.as_dict(), "onnx": about_step}
         parts = {
             "decoder.json": json.dumps({**about, "sha256": _digest(about)}, indent=1).encode(),
             "weights.safetensors": weights,
-            "golden.npz": _golden(self),
+            **step,
+            "golden.npz": pack_golden(self._golden_pipeline(), self.warm_up),
         }
         with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as file:
             for name, content in parts.items():
                 file.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
         return path
+
+    @property
+    def warm_up(self) -> int:
+        """Steps of the network before its first valid output."""
+        return self.stage(Layout(self.channels, self.rate)).warm_up
+
+    def _golden_pipeline(self) -> Pipeline:
+        return self.bind(golden_layout(self.stages, self.channels, self.rate)).pipeline
+
+    def _step(self) -> tuple[dict[str, bytes], dict[str, str]]:
+        """Return the file's part with the graph, and its fingerprint, or why there is none."""
+        try:
+            content = self.onnx()
+        except ValueError as error:
+            return {}, {"missing": str(error)}
+        return {"step.onnx": content}, {"sha256": hashlib.sha256(content).hexdigest()}
 
     def as_dict(self) -> dict[str, Any]:
         """Return all but the weights in plain types."""
@@ -219,34 +305,6 @@ def _digest(about: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
-def _golden(decoder: Decoder) -> bytes:
-    """Pack some seconds of noise, more than the network needs to warm up, and the answer."""
-    layout = _golden_layout(decoder)
-    seconds = 8 + decoder._module.warm_up / decoder.bind(layout).pipeline.output.rate
-    shape = (round(seconds * layout.rate), len(layout.channels))
-    noise = np.random.default_rng(0).normal(0, 300, shape).astype(np.int16)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, signal=noise, logits=_answer(decoder, noise))
-    return buffer.getvalue()
-
-
-def _golden_layout(decoder: Decoder) -> Layout:
-    """Referential leads where a montage is derived, else what the network was trained on."""
-    names = {stage["stage"] for stage in decoder.stages}
-    if "bin_counts" in names:
-        return Layout(decoder.channels, 4 * decoder.rate, COUNT)
-    rates = [float(stage.get("rate_out", 0.0)) for stage in decoder.stages]
-    free = names & {"resample", "spectrum"}
-    rate = max(256.0, *rates) if free else decoder.rate
-    return Layout(TEN_TWENTY if "derive_montage" in names else decoder.channels, rate)
-
-
-def _answer(decoder: Decoder, noise: Array) -> Array:
-    pipeline = decoder.bind(_golden_layout(decoder)).pipeline
-    signal = noise[None].astype(np.float32) / 10
-    return pipeline.step(signal, pipeline.initial_state(1))[0]
-
-
 _BROKEN = (
     OSError,
     zipfile.BadZipFile,
@@ -261,7 +319,7 @@ _BROKEN = (
 )
 
 
-def load(path: str | os.PathLike[str], *, check: bool = False) -> Decoder:
+def load(path: str | os.PathLike[str], *, check: bool = False, engine: str = "auto") -> Decoder:
     """Read a decoder from its file.
 
     Parameters
@@ -270,6 +328,8 @@ def load(path: str | os.PathLike[str], *, check: bool = False) -> Decoder:
         A ``.ranvier`` file.
     check
         Run the stored input and compare with the stored answer.
+    engine
+        What computes, as of ``Decoder``.
 
     Raises
     ------
@@ -277,24 +337,36 @@ def load(path: str | os.PathLike[str], *, check: bool = False) -> Decoder:
         If the file is not a whole decoder of this version, or its answer is another.
     """
     path = Path(path)
+    check_engine(engine)
     try:
         with zipfile.ZipFile(path) as file:
             if sum(one.file_size for one in file.infolist()) > LARGEST:
                 raise ValueError(f"unpacked it has more than {LARGEST} bytes")
             parts = {name: file.read(name) for name in file.namelist()}
         about = json.loads(parts["decoder.json"])
-        decoder = _from_parts(about, parts)
+        decoder = _from_parts(about, parts).on(engine)
         if "golden.npz" not in parts:
             raise KeyError("golden.npz")
         if check:
-            _check_golden(decoder, parts["golden.npz"])
+            check_golden(decoder._golden_pipeline(), parts["golden.npz"])
     except FileNotFoundError:
         raise ValueError(f"Invalid decoder: {path} does not exist") from None
     except _BROKEN as error:
-        raise ValueError(f"Invalid decoder: {path} is not a whole decoder file ({error})") from None
+        reason = _why(error)
+        raise ValueError(
+            f"Invalid decoder: {path} is not a whole decoder file ({reason})"
+        ) from None
     except ValueError as error:
         raise ValueError(f"Invalid decoder: {path}: {error}") from None
     return decoder
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    if isinstance(error, TypeError | AttributeError | RecursionError):
+        return "something in it is of another kind than it must be"
+    return " ".join(str(error).split())[:200]
 
 
 def _from_parts(about: Mapping[str, Any], parts: Mapping[str, bytes]) -> Decoder:
@@ -316,7 +388,7 @@ def _from_parts(about: Mapping[str, Any], parts: Mapping[str, bytes]) -> Decoder
     make_task(about["task"])
     if not (isinstance(about["rate"], float | int) and 0 < about["rate"] < math.inf):
         raise ValueError(f"Invalid rate: {about['rate']!r}, must be finite and above 0")
-    return Decoder(
+    decoder = Decoder(
         about["task"],
         tuple(about["stages"]),
         tuple(about["channels"]),
@@ -327,14 +399,13 @@ def _from_parts(about: Mapping[str, Any], parts: Mapping[str, bytes]) -> Decoder
         rule_from(about["rule"]),
         about["provenance"],
     )
+    return replace(decoder, written=_step_from(about, parts, decoder._fingerprint))
 
 
-def _check_golden(decoder: Decoder, packed: bytes) -> None:
-    with np.load(io.BytesIO(packed), allow_pickle=False) as golden:
-        found, expected = _answer(decoder, golden["signal"]), golden["logits"]
-    difference = float(np.nanmax(np.abs(found - expected), initial=0.0))
-    if difference > 1e-4 or not np.array_equal(np.isnan(found), np.isnan(expected)):
-        raise ValueError(
-            f"its stored input is answered otherwise than when it was saved, the largest "
-            f"difference is {difference:.2g}, must be at most 0.0001"
-        )
+def _step_from(about: Mapping[str, Any], parts: Mapping[str, bytes], of: str) -> Written:
+    """Return the graph in a file; files of before ONNX Runtime was used have none."""
+    said = about.get("onnx", {"missing": "its file is older than such graphs"})
+    content = parts.get("step.onnx", b"") if "sha256" in said else b""
+    if "sha256" in said and hashlib.sha256(content).hexdigest() != said["sha256"]:
+        raise ValueError("step.onnx is not as it was saved")
+    return Written(of, content, said.get("missing", ""))

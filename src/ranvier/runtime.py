@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from ranvier.recording import Array, Layout
 from ranvier.streaming import Stage, State
+
+ENGINES = ("auto", "torch", "onnx")
+"""What may compute a network; by itself torch where it is installed."""
+
+
+def has_torch() -> bool:
+    """Return whether torch is installed."""
+    try:
+        return find_spec("torch") is not None
+    except ValueError:  # it was hidden from this process
+        return False
+
+
+def check_engine(engine: str) -> None:
+    """Refuse an engine that is unknown or not installed.
+
+    Raises
+    ------
+    ValueError
+        If it cannot compute anything here.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"Invalid engine: {engine!r}, possible options: {list(ENGINES)}")
+    if engine == "torch" and not has_torch():
+        raise ValueError('Torch is missing: pip install "ranvier[train]"')
 
 
 class NetworkStage(Stage):
@@ -31,13 +57,18 @@ class NetworkStage(Stage):
         """One value per site and class, once a hop of the network."""
         return Layout(self.network.sites, self.layout.rate / self.network.hop, "logit")
 
+    @property
+    def warm_up(self) -> int:
+        """Steps before the first valid output."""
+        return int(self.network.warm_up)
+
     def outputs(self, samples: int) -> int:
         """Return how many outputs are known once this many steps have come in."""
         return int(self.network.outputs(samples))
 
     def initial_state(self, batch: int) -> State:
         """Return the network's state before the first step."""
-        return _to_numpy(self.network.initial_state(batch))
+        return to_numpy(self.network.initial_state(batch))
 
     def check(self, chunk: Array) -> None:
         """Refuse what the network cannot take: samples for features, or too few features.
@@ -47,12 +78,7 @@ class NetworkStage(Stage):
         ValueError
             If the stages before give something else.
         """
-        wanted = () if self.network.features is None else (self.network.features,)
-        if chunk.shape[3:] != wanted:
-            raise ValueError(
-                f"Invalid stages: they give {_described(chunk.shape[3:])}, the network takes "
-                f"{_described(wanted)}"
-            )
+        check_tail(chunk, self.network.features)
 
     def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
         """Return the logits of the new outputs, (batch, output, site, class)."""
@@ -62,16 +88,33 @@ class NetworkStage(Stage):
         with torch.inference_mode():
             given = torch.as_tensor(np.array(chunk, dtype=np.float32), device=self.device)
             logits, state = self.network.step(given, _to_torch(state, self.device))
-        return logits.cpu().numpy(), _to_numpy(state)
+        return logits.cpu().numpy(), to_numpy(state)
+
+
+def check_tail(chunk: Array, features: int | None) -> None:
+    """Refuse samples for features, or another number of features.
+
+    Raises
+    ------
+    ValueError
+        If (batch, step, node[, feature]) does not end as a network wants it.
+    """
+    wanted = () if features is None else (features,)
+    if chunk.shape[3:] != wanted:
+        raise ValueError(
+            f"Invalid stages: they give {_described(chunk.shape[3:])}, the network takes "
+            f"{_described(wanted)}"
+        )
 
 
 def _described(tail: tuple[int, ...]) -> str:
     return f"{tail[0]} features for each step and node" if tail else "plain samples"
 
 
-def _to_numpy(state: Any) -> State:
+def to_numpy(state: Any) -> State:
+    """Return a network's state, nested tuples of tensors, with arrays in place of them."""
     if isinstance(state, tuple):
-        parts = [_to_numpy(part) for part in state]
+        parts = [to_numpy(part) for part in state]
         return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
     return state.detach().cpu().numpy()
 

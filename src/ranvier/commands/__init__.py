@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ranvier.decoder import Decoder
+    from ranvier.recording import Recording
 
 _settings = {"quiet": True}
 
@@ -85,6 +89,15 @@ def showing_progress() -> Iterator[Callable[[str, int, int], None]]:
         yield tell
 
 
+def read_annotated(data: str, subset: str) -> list[Recording]:
+    """Open the recordings of a folder, or those of a selection of subjects."""
+    from ranvier.datasets import read
+    from ranvier.datasets.subsets import subset as chosen
+
+    recordings = read(data)
+    return chosen(recordings, subset) if subset else recordings
+
+
 def use_threads(threads: int) -> None:
     """Compute with this many threads.
 
@@ -100,6 +113,24 @@ def use_threads(threads: int) -> None:
     except ModuleNotFoundError:
         raise ValueError('Torch is missing: pip install "ranvier[train]"') from None
     torch.set_num_threads(threads)
+
+
+def open_decoder(path: str, *, engine: str, threads: int, check: bool = False) -> Decoder:
+    """Read a decoder, and compute with this engine and, in torch, with this many threads.
+
+    Raises
+    ------
+    ValueError
+        If the file is no decoder, the engine cannot compute it, or the threads are below 1.
+    """
+    from ranvier.decoder import load
+
+    if threads < 1:
+        raise ValueError(f"Invalid threads: {threads}, must be at least 1")
+    decoder = load(path, engine=engine, check=check)
+    if decoder.runs_on == "torch":
+        use_threads(threads)
+    return decoder
 
 
 def check_folder(out: str) -> None:

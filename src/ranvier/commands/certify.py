@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from ranvier.commands import Answer, use_threads
+from ranvier.commands import Answer, open_decoder
 
 
-def certify(decoder: str, recording: str, *, seed: int = 0, threads: int = 1) -> Answer:
+def certify(
+    decoder: str, recording: str, *, seed: int = 0, threads: int = 1, engine: str = "auto"
+) -> Answer:
     """Prove that a decoder says the same of a file and of a stream; else the exit code is 1.
 
     Parameters
@@ -19,14 +21,14 @@ def certify(decoder: str, recording: str, *, seed: int = 0, threads: int = 1) ->
     seed
         Of the places where the stream is cut and restarted.
     threads
-        For computing.
+        For computing in torch; ONNX Runtime takes one.
+    engine
+        torch, onnx for ONNX Runtime, or auto: torch where it is installed.
     """
-    from ranvier.decoder import load
     from ranvier.formats import read_one
     from ranvier.live.runner import certify as compare
 
-    use_threads(threads)
-    loaded = load(decoder, check=True)
+    loaded = open_decoder(decoder, engine=engine, threads=threads, check=True)
     found = read_one(recording)
     certified = compare(loaded, found, seed=seed)
     content = {**asdict(certified), "equal": certified.equal}

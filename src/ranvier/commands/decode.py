@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ranvier.commands import Answer, check_folder, grouped, showing_progress, use_threads
+from ranvier.commands import Answer, check_folder, grouped, open_decoder, showing_progress
+from ranvier.commands.decoded_files import Form, chosen_forms
 from ranvier.truth import SEIZURE, SLEEP_STAGES, Hypnogram, Trajectory, Truth
 
 if TYPE_CHECKING:
@@ -13,7 +15,15 @@ if TYPE_CHECKING:
     from ranvier.recording import Recording
 
 
-def decode(decoder: str, paths: list[str], *, out: str, threads: int = 1) -> Answer:
+def decode(
+    decoder: str,
+    paths: list[str],
+    *,
+    out: str,
+    format: str = "tsv",  # noqa: A002
+    threads: int = 1,
+    engine: str = "auto",
+) -> Answer:
     """Decode files and folders to tables: seizures or their types, stages of sleep, or movement.
 
     A file that cannot be read is named and the others are decoded; the exit code is then 1.
@@ -26,14 +36,18 @@ def decode(decoder: str, paths: list[str], *, out: str, threads: int = 1) -> Ans
         Recordings, or folders of them.
     out
         Folder for the tables; recordings of a BIDS folder keep their place in it.
+    format
+        tsv, or edf for annotations of EDF+; stages of sleep also xml of NSRR and csv with
+        probabilities. Several are separated by commas.
     threads
-        For computing.
+        For computing in torch; ONNX Runtime takes one.
+    engine
+        torch, onnx for ONNX Runtime, or auto: torch where it is installed.
     """
-    from ranvier.decoder import load
     from ranvier.formats import find_files, read_one
 
-    use_threads(threads)
-    loaded = load(decoder)
+    loaded = open_decoder(decoder, engine=engine, threads=threads)
+    forms = chosen_forms(format, loaded.rule)
     files = [file for path in paths for file in find_files(path)]
     check_folder(out)
     answers: list[dict[str, Any]] = []
@@ -45,12 +59,13 @@ def decode(decoder: str, paths: list[str], *, out: str, threads: int = 1) -> Ans
             try:
                 recording = read_one(file)
                 prediction = loaded.predict(recording)
-                table = write_decoded(prediction, place(recording, file, Path(out), used))
+                places = place(recording, file, Path(out), forms, used)
+                tables = [form.write(one, prediction) for one, form in places.items()]
             except ValueError as error:
                 refused.append(f"not decoded: {error}")
                 continue
             notes += [(prediction.name, note) for note in prediction.notes]
-            answers.append(describe(prediction, file, table))
+            answers.append(describe(prediction, file, tables))
             progress("decoding", done, len(files))
     if not answers:
         raise ValueError("; ".join(refused))
@@ -59,48 +74,47 @@ def decode(decoder: str, paths: list[str], *, out: str, threads: int = 1) -> Ans
     return Answer(text, {"recordings": answers, "notes": said}, said, failed=bool(refused))
 
 
-def place(recording: Recording, file: Path, out: Path, used: set[Path]) -> Path:
-    """Return where the table of a recording goes, and remember it; the folder is made.
+def place(
+    recording: Recording, file: Path, out: Path, forms: Sequence[Form], used: set[Path]
+) -> dict[Path, Form]:
+    """Return where the tables of a recording go, and remember them; the folder is made.
 
     Raises
     ------
     ValueError
-        If it would stand where another one stands, or where the annotations of the file are.
+        If one would stand where another one stands, or where the annotations of the file are.
     """
     subject, session = recording.subject, recording.session
     parts = [f"sub-{subject}", *([f"ses-{session}"] if session else []), "eeg"]
     in_bids = recording.name.startswith(f"sub-{subject}_")
     folder = out.joinpath(*parts) if in_bids else out
     folder.mkdir(parents=True, exist_ok=True)
-    table = folder / f"{recording.name}_events.tsv"
+    places = {folder / f"{recording.name}{form.ending}": form for form in forms}
+    for table in places:
+        _check_place(table, file, used)
+    used |= set(places)
+    return places
+
+
+def _check_place(table: Path, file: Path, used: set[Path]) -> None:
+    beside = table.resolve().parent == file.resolve().parent
     if table in used:
         raise ValueError(f"{file}: {table} was written for another recording of this name")
-    if table.exists() and table.resolve().parent == file.resolve().parent:
+    if beside and table.exists():
         raise ValueError(f"{file}: {table} stands beside it already, out must be another folder")
-    used.add(table)
-    return table
-
-
-def write_decoded(prediction: Prediction, table: Path) -> Path:
-    """Write what was decided in the form of its task."""
-    from ranvier.formats import write_events, write_hypnogram, write_trajectory
-
-    decoded = prediction.decoded
-    if isinstance(decoded, Hypnogram):
-        return write_hypnogram(table, decoded)
-    if isinstance(decoded, Trajectory):
-        return write_trajectory(
-            table.with_name(table.name.replace("_events", "_trajectory")), decoded
+    if beside and table.suffix == ".edf":
+        raise ValueError(
+            f"{file}: {table} would be taken for a recording there, out must be another folder"
         )
-    return write_events(table, prediction.events)
 
 
-def describe(prediction: Prediction, file: Path, table: Path) -> dict[str, Any]:
+def describe(prediction: Prediction, file: Path, tables: Sequence[Path]) -> dict[str, Any]:
     """Say in plain types what was found in one recording."""
     return {
         "recording": prediction.name,
         "file": str(file),
-        "events_file": str(table),
+        "events_file": str(tables[0]),
+        "files": [str(table) for table in tables],
         "duration": prediction.duration,
         **_decided(prediction.decoded),
         "valid_share": float(prediction.valid.mean()) if len(prediction.valid) else 0.0,
@@ -121,12 +135,16 @@ def one_line(answer: dict[str, Any]) -> str:
     """Say in one line what was found in one recording."""
     if "epochs" in answer:
         counted = ", ".join(f"{stage} {count}" for stage, count in answer["epochs"].items())
-        return f"{answer['recording']}: {counted} ({answer['events_file']})"
+        return f"{answer['recording']}: {counted} ({_files(answer)})"
     if "samples" in answer:
         found = f"{answer['samples']} samples of {', '.join(answer['axes'])}"
-        return f"{answer['recording']}: {found} ({answer['events_file']})"
+        return f"{answer['recording']}: {found} ({_files(answer)})"
     found = ", ".join(map(_span, answer["events"]))
-    return f"{answer['recording']}: {found or 'nothing'} ({answer['events_file']})"
+    return f"{answer['recording']}: {found or 'nothing'} ({_files(answer)})"
+
+
+def _files(answer: dict[str, Any]) -> str:
+    return ", ".join(answer["files"])
 
 
 def _span(event: dict[str, Any]) -> str:

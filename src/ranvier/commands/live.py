@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ranvier.commands import Note, use_threads
+from ranvier.commands import Note, open_decoder
 
 
 def live(
-    decoder: str, *, source: str, speed: float = 1.0, chunk: int = 32, threads: int = 1
+    decoder: str,
+    *,
+    source: str,
+    speed: float = 1.0,
+    chunk: int = 32,
+    threads: int = 1,
+    engine: str = "auto",
 ) -> Iterator[dict[str, Any] | Note]:
     """Decode a stream and print one line of JSON for each output.
 
@@ -24,9 +30,10 @@ def live(
     chunk
         Samples that arrive together.
     threads
-        For computing.
+        For computing in torch; ONNX Runtime takes one.
+    engine
+        torch, onnx for ONNX Runtime, or auto: torch where it is installed.
     """
-    from ranvier.decoder import load
     from ranvier.formats import read_one
     from ranvier.live.runner import run
     from ranvier.live.sources import Replay
@@ -34,8 +41,7 @@ def live(
     kind, _, place = source.partition(":")
     if kind != "replay" or not place:
         raise ValueError(f"Invalid source: {source!r}, possible options: ['replay:FILE']")
-    use_threads(threads)
-    loaded = load(decoder)
+    loaded = open_decoder(decoder, engine=engine, threads=threads)
     recording = read_one(place)
     for note in (*recording.notes, *loaded.coverage_notes(recording.layout)):
         yield Note(note)

@@ -47,6 +47,19 @@ class Network(Protocol):
         """Return the state before the first step: nested tuples of tensors."""
         ...
 
+    def steady(self, batch: int) -> tuple[int, Any]:
+        """Return the steps that the next output takes, and a state before them.
+
+        From there on each hop gives one output, so that a graph of this one step is all that is
+        needed to decode. Tensors of the state without elements are no memory.
+
+        Raises
+        ------
+        ValueError
+            If there is no such step.
+        """
+        ...
+
     def step(self, chunk: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Return the logits of the new outputs, (batch, output, site, class), and the state."""
         ...

@@ -104,6 +104,10 @@ class CarriedNetwork(nn.Module):
         age = torch.zeros(batch, dtype=torch.int64, device=samples.device)
         return CarriedState(samples, self.start(batch), age)
 
+    def steady(self, batch: int) -> tuple[int, CarriedState]:
+        """Return the steps that the next output takes, and a state before them."""
+        return self.hop, self.initial_state(batch)
+
     def step(self, chunk: Tensor, state: CarriedState) -> tuple[Tensor, CarriedState]:
         """Return the logits of the segments that are full, and the state.
 
@@ -156,7 +160,9 @@ class CarriedNetwork(nn.Module):
         memory, age, fresh = state.memory, state.age, self.start(len(segments))
         outputs: list[Tensor] = []
         ages: list[Tensor] = []
-        for first, last, whole in _runs(valid.all(dim=0).tolist()):
+        exporting = torch.compiler.is_exporting()
+        runs = [(0, 1, False)] if exporting else _runs(valid.all(dim=0).tolist())
+        for first, last, whole in runs:
             known, after = self.advance(segments[:, first:last], memory)
             count = torch.arange(1, last - first + 1, device=age.device)
             counted = age[:, None] + count

@@ -32,7 +32,7 @@ class StochasticDepth(nn.Dropout):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """(batch, token, hidden)."""
-        ones = input.new_ones(len(input), 1, 1)
+        ones = input.new_ones(input.shape[0], 1, 1)
         return input * functional.dropout(ones, self.p, self.training)
 
 

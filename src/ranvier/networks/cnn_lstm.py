@@ -96,6 +96,6 @@ class CNNLSTM(WindowNetwork):
     def embed(self, windows: Tensor) -> Tensor:
         """Return the state after the last step, (window, hidden)."""
         seen = self.look(windows.flatten(0, 1)[:, None])
-        _, (state, _) = self.lstm(seen.view(len(windows), self.window, -1))
+        _, (state, _) = self.lstm(seen.view(windows.shape[0], self.window, -1))
         newest: Tensor = state[-1]
         return newest

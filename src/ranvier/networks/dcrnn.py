@@ -132,7 +132,7 @@ class DiffusionGRU(nn.Module):
             Where each walk to each node comes from, (node * walk, node).
         """
         hidden = self.candidate.out_features
-        states = [inputs.new_zeros(len(inputs), inputs.shape[2], hidden)]
+        states = [inputs.new_zeros(inputs.shape[0], inputs.shape[2], hidden)]
         for entered in self.enter(_diffused(inputs, walks)).unbind(1):
             state, (for_gates, new) = states[-1], torch.split(entered, [2 * hidden, hidden], dim=-1)
             gates = torch.sigmoid(for_gates + self.gates(_diffused(state, walks)))

@@ -156,7 +156,7 @@ class Inception(WindowNetwork):
 
     def embed(self, windows: Tensor) -> Tensor:
         """Return what the trunk makes of (window, sample, 1), (window, 16)."""
-        if len(windows) == 1:  # PyTorch convolves a batch of one the slow way
+        if not torch.compiler.is_exporting() and len(windows) == 1:  # PyTorch's slow way
             return self.embed(windows.expand(2, -1, -1))[:1]
         return self._join(self._branches(windows))
 

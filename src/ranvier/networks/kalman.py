@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ranvier.networks.carried import CarriedNetwork
 
@@ -186,10 +187,29 @@ def _correct(
     """Weigh in the evidence, (batch, state), of the rows that are told something, (batch, 1)."""
     information = told[..., None] * model.information
     unit = torch.eye(mean.shape[1], dtype=mean.dtype, device=mean.device)
-    covariance = torch.linalg.solve(unit + covariance @ information, covariance)
+    covariance = _solve(unit + covariance @ information, covariance)
     covariance = (covariance + covariance.mT) / 2
     surprise = evidence[..., None] - information @ mean[..., None]
     return mean + (covariance @ surprise)[..., 0], covariance
+
+
+def _solve(matrix: Tensor, right: Tensor) -> Tensor:
+    """Solve for (batch, state, column); in a graph, which has no such operator, by elimination."""
+    if not torch.compiler.is_exporting():
+        solved: Tensor = torch.linalg.solve(matrix, right)
+        return solved
+    rows, size = torch.cat([matrix, right], dim=-1), matrix.shape[-1]
+    free = torch.ones_like(matrix[..., 0])
+    pivots = []
+    for column in range(size):
+        largest = (rows[..., column].abs() * free).argmax(dim=-1)
+        pivot = functional.one_hot(largest, size).to(rows.dtype)
+        row = pivot[:, None] @ rows
+        row = row / row[..., column, None]
+        rows = rows - (rows[..., column] - pivot)[..., None] * row
+        free = free - pivot
+        pivots.append(pivot)
+    return torch.stack(pivots, dim=1) @ rows[..., size:]
 
 
 def _align(samples: Tensor, target: Tensor, lag: int) -> Known:

@@ -107,9 +107,9 @@ class ViT(WindowNetwork):
 
     def embed(self, windows: Tensor) -> Tensor:
         """Return the class token or the mean of the tokens, (window, hidden)."""
-        tokens = self.project(windows.reshape(len(windows), -1, self.project.in_features))
+        tokens = self.project(windows.reshape(windows.shape[0], -1, self.project.in_features))
         if self.class_token is not None:
-            tokens = torch.cat([self.class_token.expand(len(tokens), 1, -1), tokens], dim=1)
+            tokens = torch.cat([self.class_token.expand(tokens.shape[0], 1, -1), tokens], dim=1)
         tokens = self.layers(self.dropout(tokens + self.positions))
         spoken = tokens.mean(dim=1) if self.class_token is None else tokens[:, 0]
         normed: Tensor = self.norm(spoken)

@@ -1,0 +1,222 @@
+"""ONNX Runtime as a stage: what a network says, without torch."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ranvier.recording import Array, Layout
+from ranvier.runtime import check_tail
+from ranvier.streaming import Stage, State, pack_state, unpack_state
+
+AT_ONCE = 8
+"""Windows that are looked at together, where none remembers another."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What must be known of a network beside its graph.
+
+    Parameters
+    ----------
+    read, hop
+        Steps that the graph takes, and by how many it then goes on.
+    window, warm_up
+        Steps before the first output, and before the first valid one.
+    sites, features
+        As of ``networks.Network``.
+    remembers
+        How many tensors go from call to call.
+    together
+        Whether the graph takes several windows side by side.
+    """
+
+    read: int
+    hop: int
+    window: int
+    warm_up: int
+    sites: tuple[str, ...]
+    features: int | None
+    remembers: int
+    together: bool
+
+    @property
+    def lead(self) -> int:
+        """Invalid steps that are put before the first, for windows that need not be full."""
+        return max(0, self.read - self.window)
+
+    @property
+    def early(self) -> int:
+        """First outputs of the graph that are not those of the network, which still waits."""
+        return max(0, self.window - self.read) // self.hop
+
+
+@dataclass(frozen=True)
+class Written:
+    """A graph as it stood in a file.
+
+    Parameters
+    ----------
+    of
+        Fingerprint of the network and the weights it was made from.
+    content
+        The ONNX model; empty where the file has none.
+    missing
+        Why there is none.
+    """
+
+    of: str
+    content: bytes = b""
+    missing: str = ""
+
+
+def metadata(facts: Facts, memory: State) -> dict[str, str]:
+    """Return what is written into a graph: its facts, and what it remembers at the start."""
+    packed = base64.b64encode(pack_state(memory)).decode()
+    return {"facts": json.dumps(asdict(facts)), "memory": packed}
+
+
+class Graph:
+    """A network's step as a graph, opened with one thread that does not spin.
+
+    Parameters
+    ----------
+    content
+        An ONNX model from ``onnx_export``.
+
+    Raises
+    ------
+    ValueError
+        If it is not such a model.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.session = _open(content)
+        self.inputs = [one.name for one in self.session.get_inputs()]
+        written = self.session.get_modelmeta().custom_metadata_map
+        self.facts, self.memory = _written(written)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Graph, (self.content,)
+
+    def run(self, chunk: Array, memory: State) -> tuple[Array, State]:
+        """Take what one output is made of, (1, step, ...), and the memory, each (1, ...).
+
+        Several rows are taken where windows go side by side.
+
+        Returns
+        -------
+        tuple
+            Logits (row, 1, site, class), and the memory after them.
+        """
+        fed = dict(zip(self.inputs, (chunk, *memory), strict=True))
+        logits, *after = self.session.run(None, fed)
+        return logits, tuple(after)
+
+
+def _open(content: bytes) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except _refusals() as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"Invalid graph: ONNX Runtime cannot open it ({reason})") from None
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
+    names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented")
+    return tuple(getattr(errors, name) for name in names)
+
+
+def _written(about: Mapping[str, str]) -> tuple[Facts, State]:
+    if not {"facts", "memory"} <= set(about):
+        raise ValueError("Invalid graph: it says nothing of the network, must be made by Ranvier")
+    facts = json.loads(about["facts"])
+    facts = Facts(**{**facts, "sites": tuple(facts["sites"])})
+    like = (np.zeros(0),) * facts.remembers
+    return facts, unpack_state(base64.b64decode(about["memory"]), like)
+
+
+class OnnxStage(Stage):
+    """A network with the contract of a stage, in ONNX Runtime; as ``runtime.NetworkStage``.
+
+    The state holds the steps that are not used up, how many outputs of the graph come before the
+    first of the network, and the graph's memory.
+
+    Parameters
+    ----------
+    layout
+        Channels and rate of what comes in, (batch, time, channel) or (batch, step, node, feature).
+    graph
+        The network.
+    """
+
+    def __init__(self, layout: Layout, graph: Graph) -> None:
+        self.layout = layout
+        self.graph = graph
+        self.facts = graph.facts
+
+    @property
+    def output(self) -> Layout:
+        """One value per site and class, once a hop of the network."""
+        return Layout(self.facts.sites, self.layout.rate / self.facts.hop, "logit")
+
+    @property
+    def warm_up(self) -> int:
+        """Steps before the first valid output."""
+        return self.facts.warm_up
+
+    @cached_property
+    def classes(self) -> int:
+        """Outputs of each site."""
+        return int(self.graph.session.get_outputs()[0].shape[-1])
+
+    def outputs(self, samples: int) -> int:
+        """Return how many outputs are known once this many steps have come in."""
+        return max(0, (samples - self.facts.window) // self.facts.hop + 1)
+
+    def initial_state(self, batch: int) -> State:
+        """Return the state before the first step."""
+        tail = () if self.facts.features is None else (self.facts.features,)
+        shape = (batch, self.facts.lead, len(self.layout.channels), *tail)
+        memory = (np.repeat(part, batch, axis=0) for part in self.graph.memory)
+        return np.full(shape, np.nan, dtype=np.float32), np.array(self.facts.early), *memory
+
+    def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
+        """Return the logits of the new outputs, (batch, output, site, class)."""
+        check_tail(chunk, self.facts.features)
+        waiting, early, *memory = state
+        steps = np.concatenate([waiting, chunk], axis=1, dtype=np.float32)
+        rows = (slice(row, row + 1) for row in range(len(steps)))
+        found = [self._follow(steps[row], *(part[row] for part in memory)) for row in rows]
+        logits, *memory = map(np.concatenate, zip(*found, strict=True))
+        kept = steps[:, logits.shape[1] * self.facts.hop :].copy()
+        dropped = min(logits.shape[1], int(early))
+        return logits[:, dropped:], (kept, np.array(early - dropped), *memory)
+
+    def _follow(self, steps: Array, *memory: Array) -> tuple[Array, ...]:
+        """Return the logits, (1, output, site, class), and the memory of one row."""
+        read, hop = self.facts.read, self.facts.hop
+        at_once = AT_ONCE if self.facts.together else 1
+        starts = range(0, steps.shape[1] - read + 1, hop)
+        found = [np.empty((0, 1, len(self.facts.sites), self.classes), np.float32)]
+        for first in range(0, len(starts), at_once):
+            windows = [steps[:, i : i + read] for i in starts[first : first + at_once]]
+            logits, memory = self.graph.run(np.concatenate(windows), memory)
+            found.append(logits)
+        return np.concatenate(found).swapaxes(0, 1), *memory
