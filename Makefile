@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint check bench clean
+.PHONY: demo test lint check bench fuzz clean
 
 demo: $(VENV)/ready
 	$(BIN)/ranvier demo --out demo
@@ -22,6 +22,11 @@ check: lint
 
 bench: $(VENV)/ready
 	for script in benchmarks/*.py; do $(BIN)/python $$script; done
+
+fuzz: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet atheris==3.0.0
+	for reader in edf events profusion chb_summary chb_seizures; do \
+		$(BIN)/python fuzz/run.py $$reader -max_total_time=120 || exit 1; done
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

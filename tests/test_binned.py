@@ -148,7 +148,7 @@ def test_a_file_in_folders_named_as_in_bids_is_read_as_well(tmp_path):
         ({"valid": np.ones(6)}, "invalid valid: float64 of shape .*, must be bool"),
         ({"units": ["u", "u"]}, "invalid units: 1 different names, must be 2"),
         ({"subject": ["a", "b"]}, "invalid subject: <U1 of shape .*, must be one text"),
-        ({"start": "noon"}, "invalid start: noon, must be like 2000-01-31 23:59:59"),
+        ({"start": "noon"}, "invalid start: 'noon', must be like 2000-01-31 23:59:59"),
         ({"counts": np.array([[{}]])}, "is not a file of binned spikes: Object arrays cannot be"),
     ],
 )

@@ -210,7 +210,7 @@ def test_a_decoder_is_the_same_from_bins_and_from_spikes(tmp_path):
         ({"trial_start": [np.nan], "trial_stop": [1.0]}, "invalid trial_start: nan to nan s"),
         ({"velocity": np.ones((4, 2))}, "invalid trajectory_rate: None, must be a number of Hz"),
         ({"velocity": np.ones(4), "trajectory_rate": 1.0}, "invalid velocity: float64 of shape"),
-        ({"start": "noon"}, "invalid start: noon, must be like 2000-01-31 23:59:59"),
+        ({"start": "noon"}, "invalid start: 'noon', must be like 2000-01-31 23:59:59"),
         ({"spike_times": np.array([{}])}, "is not a file of spike times: Object arrays cannot be"),
     ],
 )  # fmt: skip

@@ -17,6 +17,10 @@ from ranvier.commands import Answer, Note, quiet_progress
 COMMANDS = {
     "demo": "ranvier.commands.demo:demo",
     "simulate": "ranvier.commands.simulate:simulate",
+    "datasets": "ranvier.commands.datasets:datasets",
+    "download": "ranvier.commands.download:download",
+    "prepare": "ranvier.commands.prepare:prepare",
+    "inspect": "ranvier.commands.inspect:inspect",
     "train": "ranvier.commands.train:train",
     "evaluate": "ranvier.commands.evaluate:evaluate",
     "personalise": "ranvier.commands.personalise:personalise",
@@ -24,9 +28,12 @@ COMMANDS = {
     "score": "ranvier.commands.score:score",
     "live": "ranvier.commands.live:live",
     "certify": "ranvier.commands.certify:certify",
+    "export": "ranvier.commands.export:export",
+    "bench": "ranvier.commands.bench:bench",
     "import-weights": "ranvier.commands.import_weights:import_weights",
     "select-timesteps": "ranvier.commands.select_timesteps:select_timesteps",
     "drift": "ranvier.commands.drift:drift",
+    "anonymise": "ranvier.commands.anonymise:anonymise",
 }
 
 USER_ERROR = 1
@@ -172,7 +179,9 @@ def _parser(function: Callable[..., Any], command: str) -> Any:
     ]
     for one in positional:
         number = "+" if str(one.annotation).startswith("list") else None
-        parser.add_argument(one.name, help=described.get(one.name), nargs=number)
+        optional = {} if one.default is one.empty else {"nargs": "?", "default": one.default}
+        given = {"nargs": number, "help": described.get(one.name), **optional}
+        parser.add_argument(one.name, **given)
     parameters = inspect.signature(function).parameters.values()
     flags = [one for one in parameters if one.default is False]
     for one in flags:
@@ -212,7 +221,8 @@ def _print_lines(lines: Iterator[Any]) -> int:
 def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return " ".join(str(error).split())
+    sentence = " ".join(str(error).split())
+    return "".join(one if one.isprintable() else "?" for one in sentence)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from ranvier.splits import PARTS, Certificate, Fold
 from ranvier.training import Training
 from ranvier.truth import BACKGROUND, Event, Events, Hypnogram, Trajectory, Truth
 
+OTHER_KIND = "something is missing or of another kind than it must be"
 FOLD, FOLDS, RECIPE, TRUTH = "fold.json", "folds.json", "recipe.yaml", "truth"
 LONGEST_NAME = 100
 """Letters of a recording's name that a file is called by."""
@@ -373,9 +374,14 @@ def reading(path: Path) -> Iterator[Path]:
         yield path
     except OSError as error:
         raise ValueError(f"Cannot read {path}: {error.strerror or error}") from None
-    except (KeyError, AttributeError, IndexError) as error:
+    except KeyError as error:
         _broken(path, f"something is missing ({error})")
-    except (ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except TypeError as error:
+        named = re.search(r"argument:? '(\w+)'", str(error))
+        _broken(path, f"{named[1]} is missing or unknown" if named else OTHER_KIND)
+    except (AttributeError, IndexError):
+        _broken(path, OTHER_KIND)
+    except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         _broken(path, " ".join(str(error).split()))
 
 

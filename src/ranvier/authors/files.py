@@ -76,6 +76,8 @@ def read_weights(path: str | os.PathLike[str]) -> tuple[Arrays, dict[str, Any]]:
         return _plain(weights), config
     except ValueError as error:
         raise ValueError(f"Invalid weights: {path}: {_first_line(error)}") from None
+    except (IndexError, AttributeError):
+        raise ValueError(f"Invalid weights: {path} is not whole or not what it seems") from None
     except Exception as error:  # what a broken file leads a library to raise is not foreseeable
         reason = _first_line(error) or type(error).__name__
         raise ValueError(
@@ -286,6 +288,8 @@ def pass_on() -> None:
     """Read weights of Keras from standard input and write them to standard output as ``.npz``."""
     try:
         weights, config = _open_h5(io.BytesIO(sys.stdin.buffer.read()))
+    except (IndexError, AttributeError):
+        sys.exit("it is damaged")
     except Exception as error:
         sys.exit(_first_line(error) or type(error).__name__)
     arrays: dict[str, Any] = {f"weights/{name}": array for name, array in weights.items()}

@@ -9,6 +9,9 @@ from typing import Any
 
 from ranvier.commands import Answer, check_folder, grouped, showing_progress
 
+MOST_SETTINGS = 10_000
+"""In a file of stages."""
+
 
 def prepare(
     data: str, store: str, *, stages: str = "", states: str = "", workers: int = 1
@@ -78,8 +81,8 @@ def read_stages(path: str) -> tuple[Mapping[str, Any], ...]:
     import yaml
 
     try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
+        found = _plain(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         found = None
     stages = found.get("stages") if isinstance(found, dict) else found
     if (
@@ -88,7 +91,25 @@ def read_stages(path: str) -> tuple[Mapping[str, Any], ...]:
         or not stages
     ):
         raise ValueError(f"Invalid stages: {path} must hold a list of settings, each with a stage")
-    return tuple(json.loads(json.dumps(stages)))
+    return tuple(stages)
+
+
+def _plain(settings: Any) -> Any:
+    """Return settings as JSON has them; a few references can stand for billions, which it has not.
+
+    Raises
+    ------
+    ValueError
+        If there are too many.
+    """
+    waiting, seen = [settings], 0
+    while waiting and seen <= MOST_SETTINGS:
+        one = waiting.pop()
+        waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        seen += 1
+    if waiting:
+        raise ValueError(f"more than {MOST_SETTINGS} settings")
+    return json.loads(json.dumps(settings))
 
 
 def about(store: Path) -> dict[str, Any]:

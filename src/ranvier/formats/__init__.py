@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from ranvier.formats.array_tables import read_archive, read_arrays, read_epochs
 from ranvier.formats.bids import (
     SUFFIXES,
     bids_entities,
@@ -32,8 +33,10 @@ from ranvier.formats.hypnograms import (
     trim_to_lights,
     trim_wake,
 )
+from ranvier.formats.matlab import read_matlab
 from ranvier.formats.nwb import read_nwb, write_nwb
 from ranvier.formats.profusion import read_profusion, write_profusion
+from ranvier.formats.signal_tables import read_table
 from ranvier.formats.sleep_edf import (
     is_hypnogram_file,
     read_sleep_edf,
@@ -47,6 +50,7 @@ from ranvier.formats.stage_lists import (
     write_stage_list,
     write_stage_table,
 )
+from ranvier.formats.tfrecord import read_examples, read_tfrecord
 from ranvier.formats.trajectory_tables import write_trajectory
 from ranvier.recording import ASSUMED_SUBJECT, COUNT, Recording, Signal
 
@@ -62,11 +66,16 @@ __all__ = [
     "offset_check",
     "read",
     "read_annotations",
+    "read_archive",
+    "read_arrays",
     "read_bids",
     "read_binned",
     "read_edf",
+    "read_epochs",
     "read_events",
+    "read_examples",
     "read_hypnogram",
+    "read_matlab",
     "read_npz",
     "read_nwb",
     "read_one",
@@ -76,6 +85,8 @@ __all__ = [
     "read_stage_list",
     "read_stage_table",
     "read_stages",
+    "read_table",
+    "read_tfrecord",
     "repair_gain",
     "save_hypnogram",
     "trim_to_lights",
@@ -97,10 +108,17 @@ __all__ = [
 READERS: dict[str, Callable[[Path], Recording]] = {
     ".edf": read_edf,
     ".bdf": read_edf,
-    ".npz": read_npz,
+    ".npz": read_archive,
     ".nwb": read_nwb,
+    ".mat": read_matlab,
+    ".tfrecord": read_tfrecord,
+    ".csv": read_table,
+    ".tsv": read_table,
 }
 """How a file is opened, by its suffix in small letters."""
+
+IN_FOLDERS = (frozenset({".edf", ".bdf", ".npz", ".nwb"}), frozenset({".mat", ".tfrecord"}))
+"""What counts as a recording in a folder; the second only where there is none of the first."""
 
 SPREAD_IN_VOLTS = 0.01
 PLAUSIBLE_SPREAD = (0.1, 10_000.0)
@@ -112,8 +130,9 @@ def read(source: Source, *, subject: str = "") -> list[Recording]:
     Parameters
     ----------
     source
-        An EDF or BDF file, binned spikes or spike times (``.npz``), an NWB file, a BIDS folder, any
-        other folder with such files, an MNE Raw, a ``Recording``, or a sequence of these.
+        An EDF or BDF file, binned spikes, spike times or a signal (``.npz``), an NWB or Matlab
+        file, a TFRecord of clips, a table (``.csv``, ``.tsv``), a BIDS folder, any other folder
+        with such files but tables, an MNE Raw, a ``Recording``, or a sequence of these.
     subject
         Who was recorded, where the source does not say it. Without it, a file outside BIDS counts
         as a subject of its own, and its recording has a note of that.
@@ -161,18 +180,19 @@ def find_files(path: str | os.PathLike[str]) -> list[Path]:
         return [path]
     for _ in os.walk(path, onerror=_refuse):
         pass
-    below = path.rglob("*")
-    files = bids_files(path) or sorted(file for file in below if _is_recording(file))
+    below = sorted(path.rglob("*"))
+    found = ([file for file in below if _is_recording(file, kinds)] for kinds in IN_FOLDERS)
+    files = bids_files(path) or next(filter(None, found), [])
     if not files:
         raise ValueError(
-            f"No recordings found in {path}, expected EDF or BDF files, a BIDS folder, .npz or "
-            ".nwb files"
+            f"No recordings found in {path}, expected EDF or BDF files, a BIDS folder, .npz, "
+            ".nwb, .mat or .tfrecord files"
         )
     return files
 
 
-def _is_recording(path: Path) -> bool:
-    known = path.suffix.lower() in READERS and not is_hypnogram_file(path)
+def _is_recording(path: Path, kinds: frozenset[str]) -> bool:
+    known = path.suffix.lower() in kinds and not is_hypnogram_file(path)
     return known and path.is_file()
 
 
@@ -203,7 +223,8 @@ def _read_file(path: Path, subject: str) -> Recording:
     if not path.is_file():
         raise ValueError(f"Invalid file: {path} is no ordinary file")
     if "sub" in bids_entities(path) and path.suffix.lower() in SUFFIXES:
-        return read_bids_file(path)
+        recording = read_bids_file(path)
+        return recording if recording.hypnogram else with_hypnogram_beside(recording, path)
     recording = with_hypnogram_beside(reader(path), path)
     if recording.subject or subject:
         return replace(recording, subject=recording.subject or subject)

@@ -5,11 +5,14 @@ Nothing is ever unpickled, and whatever is wrong with a value is one sentence th
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -20,13 +23,19 @@ Stored = Mapping[str, Array]
 
 VELOCITY_AXES, VELOCITY_UNIT = ("x", "y", "z"), "cm/s"
 
+LAST_CHARACTER = 0x10FFFF
+
 BROKEN = (
+    AttributeError,
     EOFError,
+    LookupError,
     MemoryError,
     NotImplementedError,
     OSError,
     OverflowError,
     RuntimeError,
+    SyntaxError,
+    TokenError,
     TypeError,
     ValueError,
     zipfile.BadZipFile,
@@ -55,15 +64,42 @@ def load_archive(path: Path, keys: Collection[str] | None, what: str) -> dict[st
     if path.is_file() and not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is not a file of {what}: no archive, or a part of one")
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with (
+            old_headers_allowed(),
+            path.open("rb") as file,
+            np.load(file, allow_pickle=False) as archive,
+        ):
             if keys is None:
                 return {str(name): np.zeros(0) for name in archive}
-            return {name: np.asarray(archive[name]) for name in keys if name in archive}
+            return {name: _checked(name, archive[name]) for name in keys if name in archive}
     except FileNotFoundError:
         raise ValueError(f"Cannot read {path}: no such file or folder") from None
     except BROKEN as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{path} is not a file of {what}: {reason}") from None
+        raise ValueError(f"{path} is not a file of {what}: {why(error)}") from None
+
+
+@contextmanager
+def old_headers_allowed() -> Iterator[None]:
+    """Read what NumPy wrote under Python 2 without its advice to write it again."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Reading `.npy` or `.npz` file", UserWarning)
+        yield
+
+
+def why(error: Exception) -> str:
+    """Return what a library says of a damaged archive, in one short line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _checked(name: str, value: Array | bytes) -> Array:
+    """Refuse what is no array, and texts that hold numbers which are no characters."""
+    if isinstance(value, bytes):
+        raise ValueError(f"{name} is no array")
+    if value.dtype.kind == "U" and value.dtype.itemsize:
+        codes = np.ascontiguousarray(value).view(np.dtype("u4").newbyteorder(value.dtype.byteorder))
+        if ((codes > LAST_CHARACTER) | ((codes >= 0xD800) & (codes < 0xE000))).any():
+            raise ValueError(f"{name} holds numbers that are no characters")
+    return np.asarray(value)
 
 
 def table(stored: Stored, key: str, shape: str) -> Array:
@@ -116,7 +152,9 @@ def date(stored: Stored) -> datetime | None:
     try:
         return datetime.fromisoformat(given) if given else None
     except ValueError:
-        raise ValueError(f"invalid start: {given}, must be like 2000-01-31 23:59:59") from None
+        raise ValueError(
+            f"invalid start: {given[:40]!r}, must be like 2000-01-31 23:59:59"
+        ) from None
 
 
 def clock(stored: Stored) -> list[str]:

@@ -25,12 +25,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from tokenize import TokenError
 
 import numpy as np
 import numpy.lib.format as npy
 
-from ranvier.formats.archives import BROKEN, Stored, date, load_archive, number, text
+from ranvier.formats.archives import (
+    BROKEN,
+    Stored,
+    date,
+    load_archive,
+    number,
+    old_headers_allowed,
+    text,
+    why,
+)
 from ranvier.formats.hdf5 import in_microvolts
 from ranvier.formats.hypnogram_tables import clip_hypnogram
 from ranvier.formats.named_arrays import (
@@ -109,15 +117,15 @@ def _heads(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     load_archive(path, None, WHAT)
     found = {}
     try:
-        with zipfile.ZipFile(path) as archive:
+        with old_headers_allowed(), zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 with archive.open(name) as member:
                     major, _ = npy.read_magic(member)
                     read = npy.read_array_header_1_0 if major == 1 else npy.read_array_header_2_0
                     shape, _, kind = read(member)
                 found[name.removesuffix(".npy")] = (shape, kind)
-    except (*BROKEN, KeyError, SyntaxError, TokenError) as error:
-        raise ValueError(f"{path} is not a file of {WHAT}: {error}") from None
+    except BROKEN as error:
+        raise ValueError(f"{path} is not a file of {WHAT}: {why(error)}") from None
     return found
 
 

@@ -22,10 +22,12 @@ The text ``## time resolution: 256`` says how many samples a second has.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 RATE = 256.0
@@ -36,7 +38,7 @@ _SKIP, _PROPERTIES, _TEXT = 59, (60, 61, 62), 63
 _RESOLUTION = re.compile(rb"## time resolution: (\d+(?:\.\d+)?)")
 _FIELD = re.compile(r"\s*(File Name|File Start Time|Number of Seizures in File)\s*:(.*)", re.I)
 _SEIZURE = re.compile(r"\s*Seizure\s*\d*\s*(Start|End)\s*Time\s*:\s*(\d+(?:\.\d+)?)", re.I)
-_CLOCK = re.compile(r"(\d+):(\d\d):(\d\d)")
+_CLOCK = re.compile(r"\b(\d{1,4}):(\d\d):(\d\d)")
 
 Interval = tuple[float, float]
 
@@ -102,13 +104,13 @@ def _listed(lines: Sequence[str], where: str) -> Listed:
     starts = [time for which, time in times if which == "start"]
     ends = [time for which, time in times if which == "end"]
     seizures = tuple(zip(starts, ends, strict=False))
-    if len(starts) != len(ends) or any(start > end for start, end in seizures):
+    if len(starts) != len(ends) or not all(start <= end < math.inf for start, end in seizures):
         raise ValueError(f"{where}: seizures begin at {starts} s and end at {ends} s, must match")
     clock = _CLOCK.search(fields.get("file start time", ""))
     announced = fields.get("number of seizures in file", "").strip()
     return Listed(
         _second_of_day(clock) if clock else None,
-        int(announced) if announced.isdigit() else None,
+        int(announced) if re.fullmatch(r"\d{1,6}", announced) else None,
         seizures,
     )
 
@@ -142,6 +144,8 @@ def read_seizure_marks(path: str | os.PathLike[str]) -> tuple[Interval, ...]:
     codes, seconds = [code for code, _ in marks], [time / (rate or RATE) for _, time in marks]
     if codes != [_BEGIN, _END] * (len(codes) // 2):
         raise ValueError(f"{path} has marks {codes}, must be {_BEGIN} and {_END} by turns")
+    if not all(first <= second < math.inf for first, second in pairwise([0.0, *seconds])):
+        raise ValueError(f"{path} has marks at {seconds} s, must be in order and 0 or more")
     return tuple(zip(seconds[::2], seconds[1::2], strict=True))
 
 

@@ -169,7 +169,7 @@ def _split(raw: bytes, widths: dict[str, int], count: int) -> dict[str, list[str
     offset = 0
     for name, width in widths.items():
         starts = range(offset, offset + width * count, width)
-        columns[name] = [_text(raw[start : start + width]) for start in starts]
+        columns[name] = [_printable(_text(raw[start : start + width])) for start in starts]
         offset += width * count
     return columns
 
@@ -179,6 +179,11 @@ def _text(raw: bytes) -> str:
         return raw.decode("utf-8").strip(" \0")
     except UnicodeDecodeError:
         return raw.decode("latin-1").strip(" \0")
+
+
+def _printable(text: str) -> str:
+    """Return a text of one line, with a question mark for what cannot be printed."""
+    return "".join(one if one.isprintable() else "?" for one in text)
 
 
 def _number(fields: dict[str, str], name: str) -> float:

@@ -161,6 +161,8 @@ def pass_on() -> None:
     path, found = sys.argv[1:]
     try:
         read = loadmat(path)
+    except (LookupError, AttributeError):
+        sys.exit("it is damaged")
     except Exception as error:
         sys.exit(" ".join(str(error).split()) or type(error).__name__)
     variables = _flattened({name: one for name, one in read.items() if not name.startswith("__")})

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import NoReturn
 from xml.etree import ElementTree as ET
@@ -18,6 +21,7 @@ from ranvier.formats.stage_grid import (
     MOST_EPOCHS,
     USUAL_EPOCH,
     Run,
+    check_placed,
     checked_epoch,
     from_start,
     naming,
@@ -31,6 +35,11 @@ STUDY, ANNOTATION = "CMPStudyConfig", "PSGAnnotation"
 MOST_BYTES = 100_000_000
 _STAGES = "Stages|Stages"
 _CODES = {"W": 0, "N1": 1, "N2": 2, "N3": 3, "REM": 5, "": 9}
+_CONCEPTS = {
+    "W": "Wake", "N1": "Stage 1 sleep", "N2": "Stage 2 sleep", "N3": "Stage 3 sleep",
+    "REM": "REM sleep", "": "Unscored",
+}  # fmt: skip
+_WHOLE = "Recording Start Time"
 
 
 class _NoDocumentType(ET.TreeBuilder):
@@ -138,10 +147,73 @@ def write_profusion(path: str | os.PathLike[str], hypnogram: Hypnogram) -> Path:
         If its epochs do not lie on a grid that begins with the recording.
     """
     root = ET.Element(STUDY)
-    ET.SubElement(root, "EpochLength").text = f"{hypnogram.epoch!r}".removesuffix(".0")
+    ET.SubElement(root, "EpochLength").text = _seconds(hypnogram.epoch)
     stages = ET.SubElement(root, "SleepStages")
     for stage in from_start(hypnogram).stages:
         ET.SubElement(stages, "SleepStage").text = str(_CODES[stage])
+    return _write(path, root)
+
+
+def _seconds(value: float) -> str:
+    return f"{value!r}".removesuffix(".0")
+
+
+def _write(path: str | os.PathLike[str], root: ET.Element) -> Path:
     ET.indent(root)
     document = ET.tostring(root, encoding="unicode")
     return write_text(path, f'<?xml version="1.0" encoding="UTF-8"?>\n{document}\n')
+
+
+def write_nsrr(
+    path: str | os.PathLike[str], hypnogram: Hypnogram, *, start: datetime | None = None
+) -> Path:
+    """Write a file of NSRR, one event for each run of a stage.
+
+    Parameters
+    ----------
+    path
+        Where to write; replaced in one go when it exists.
+    hypnogram
+        Its ``duration`` is that of the event which spans the recording.
+    start
+        Date and time of second 0; only the time of day is written.
+
+    Raises
+    ------
+    ValueError
+        If there is no epoch, or the first begins before second 0.
+    """
+    check_placed(hypnogram)
+    root = ET.Element(ANNOTATION)
+    ET.SubElement(root, "EpochLength").text = _seconds(hypnogram.epoch)
+    events = ET.SubElement(root, "ScoredEvents")
+    _add_event(events, "", _WHOLE, (0.0, hypnogram.duration), start)
+    for run in _runs(hypnogram):
+        concept = f"{_CONCEPTS[run.stage]}|{_CODES[run.stage]}"
+        _add_event(events, _STAGES, concept, (run.onset, run.duration), start)
+    return _write(path, root)
+
+
+def _runs(hypnogram: Hypnogram) -> Iterator[Run]:
+    begin = 0
+    for stage, run in groupby(hypnogram.stages):
+        count = sum(1 for _ in run)
+        onset = hypnogram.first + begin * hypnogram.epoch
+        yield Run(onset, count * hypnogram.epoch, stage)
+        begin += count
+
+
+def _add_event(
+    events: ET.Element,
+    kind: str,
+    concept: str,
+    span: tuple[float, float],
+    start: datetime | None,
+) -> None:
+    event = ET.SubElement(events, "ScoredEvent")
+    texts = {"EventType": kind, "EventConcept": concept}
+    texts |= dict(zip(("Start", "Duration"), map(_seconds, span), strict=True))
+    if start:
+        texts["ClockTime"] = f"00.00.00 {start + timedelta(seconds=span[0]):%H.%M.%S}"
+    for name, text in texts.items():
+        ET.SubElement(event, name).text = text

@@ -83,7 +83,8 @@ def _cells(path: Path) -> tuple[list[str], Array]:
         raise ValueError(f"Cannot read {path}: {error.strerror}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is not a table: {error}") from None
-    if len(set(names)) != len(names) or "" in names or all(map(_is_number, names)) or not rows:
+    named = len(set(names)) == len(names) and all(one and one.isprintable() for one in names)
+    if not named or all(map(_is_number, names)) or not rows:
         raise ValueError(
             f"{path} is not a table of a signal: must have a header of different names and a row "
             f"below, found {header.strip()[:80]!r} and {len(rows)} rows"

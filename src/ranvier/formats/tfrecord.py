@@ -345,6 +345,8 @@ def _varint(content: bytes, place: int) -> tuple[int, int]:
     """Return a whole number, seven bits a byte, and where it ends."""
     value = 0
     for shift in range(0, 70, 7):
+        if place >= len(content):
+            raise ValueError("it ends within a number")
         byte = content[place]
         place += 1
         value |= (byte & 127) << shift

@@ -25,6 +25,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from ranvier.seizure_types import CODES
 from ranvier.truth import SEIZURE, Array, Event, Events, merge_overlapping
 
@@ -125,12 +127,15 @@ def _row(cells: Sequence[str]) -> Row:
         raise ValueError(f"invalid times or confidence {cells[1:]}, must be numbers") from None
     if not 0 <= begins <= ends < math.inf:
         raise ValueError(f"invalid times: {onset} to {end} s, must be in order and 0 or more")
+    if not (math.isnan(confidence) or 0 <= confidence <= 1):
+        raise ValueError(f"invalid confidence: {rest[0]}, must be from 0 to 1")
     return Row(channel, begins, ends, code.upper(), confidence)
 
 
 def _duration(path: Path) -> float:
     found = map(_DURATION.match, _lines(path))
-    return next((float(one[1]) for one in found if one), math.nan)
+    seconds = next((float(one[1]) for one in found if one), math.nan)
+    return seconds if math.isfinite(seconds) else math.nan
 
 
 def _passed_over(codes: Iterable[str]) -> list[str]:
@@ -153,7 +158,7 @@ def _seizures(rows: Sequence[Row]) -> list[Event]:
 
 
 def _spans(rows: Sequence[Row]) -> Array:
-    return Events.from_intervals([row[1:3] for row in rows], math.nan).intervals()
+    return np.array(sorted((row.onset, row.end) for row in rows)).reshape(-1, 2)
 
 
 def _typed(timed: Sequence[Event], typed: Sequence[Event]) -> tuple[list[Event], list[str]]:
