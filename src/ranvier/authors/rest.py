@@ -104,7 +104,7 @@ def answers(
 
 def _logits(network: REST, features: npt.NDArray[np.float32], masks: list[list[Any]]) -> Tensor:
     """Return the logits of each node after the last step, (batch, node, class)."""
-    projected = network.project(torch.as_tensor(features))
+    projected = network.project(torch.as_tensor(features)) + network.recur.bias
     logits: Tensor = network.readout(network.follow_clips(projected, 1, masks.__getitem__))
     return logits[:, 0]
 

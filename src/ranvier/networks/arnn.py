@@ -62,6 +62,8 @@ class WindowARNN(WindowNetwork):
         If a size or the dropout is out of its range.
     """
 
+    together = False
+
     def __init__(
         self,
         channels: Sequence[str],
@@ -107,14 +109,14 @@ class WindowARNN(WindowNetwork):
 
     def attend(self, windows: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the last segment found, (window, sample, hidden), and the state before it."""
-        segments = windows.reshape(len(windows), -1, self.segment, windows.shape[2])
-        state = self.cell.first_state.expand(len(windows), -1, -1)
+        segments = windows.reshape(windows.shape[0], -1, self.segment, windows.shape[2])
+        state = self.cell.first_state.expand(windows.shape[0], -1, -1)
         attended, state = self.cell.attend(segments.transpose(0, 1), state)
         return attended[-1], state
 
     def embed(self, windows: Tensor) -> Tensor:
         """Return the answer of the last segment, (window, sample and hidden)."""
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or torch.compiler.is_exporting():
             return self.cell.answer(self.attend(windows)[0])
         pieces = torch.split(windows, WINDOWS_AT_ONCE)
         return torch.cat([self.cell.answer(self.attend(piece)[0]) for piece in pieces])

@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ranvier.networks.arnn_gradients import Attention
+
 SELF, SEGMENT, STATE = range(3)
 """Rows of the scales: queries and keys within a segment, those of a segment for the state, and
 keys and queries of the state for a segment."""
@@ -109,7 +111,7 @@ class Cell(nn.Module):
         state
             Before the last segment; ``update`` takes it past that.
         """
-        folded = self._fold(len(state))
+        folded = self._fold(state.shape[0])
         attended: list[Tensor] = []
         for segment in self._hoist(segments, folded):
             if attended:
@@ -153,7 +155,7 @@ class Cell(nn.Module):
         )
 
     def _room(self, batch: int) -> Sequence[Tensor | None]:
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or torch.compiler.is_exporting():
             return (None,) * 4
         samples = len(self.first_state)
         room = self.first_state.new_empty(4 * batch * self.heads, samples, samples)
@@ -165,7 +167,7 @@ class Cell(nn.Module):
         count, batch, samples, _ = segments.shape
         heads, size = self.heads, self.head_size
         tokens = self.norm(self.embed(segments)).flatten(0, 1)
-        rows = torch.bmm(self.project.weight.expand(len(tokens), -1, -1), tokens.mT)
+        rows = torch.bmm(self.project.weight.expand(tokens.shape[0], -1, -1), tokens.mT)
         rows = rows.view(-1, 3, heads, size, samples)
         pairs = rows[:, :2] * _inverse_length(rows[:, :2])
         rolled = pairs.roll(size // 2, -2)
@@ -189,13 +191,10 @@ class Cell(nn.Module):
     ) -> Tensor:
         """Self attention, (segment and batch, sample, hidden), of many heads at a time."""
         pieces = (torch.split(each, at_once) for each in (queries, keys, values))
-        found = [
-            _read(torch.bmm(k.mT, q, out=None if room is None else room[: len(k)]), v)
-            for q, k, v in zip(*pieces, strict=True)
-        ]
+        found = [_average(q, k.mT, v, room) for q, k, v in zip(*pieces, strict=True)]
         joined = torch.cat(found).view(-1, self.joined, queries.shape[-1]).mT
         weight = self.join.weight.mT[2 * self.joined :]
-        return torch.bmm(joined, weight.expand(len(joined), -1, -1))
+        return torch.bmm(joined, weight.expand(joined.shape[0], -1, -1))
 
     def _exchange(self, segment: Segment, state: Tensor, folded: Folded) -> Tensor:
         """Return what a segment found in the state, the state in it, and it in itself."""
@@ -208,12 +207,16 @@ class Cell(nn.Module):
         turned = _turn(pairs, pairs.roll(size // 2, -2), *folded.turns[STATE])
         turned = turned.mul_(_inverse_length(pairs)).transpose(0, 1)
         keys, queries = turned.reshape(-1, size, samples).chunk(2)
-        _, both, one, two = folded.room
-        asking = torch.bmm(keys.mT, segment.queries, out=one)
-        asked = torch.bmm(segment.keys, queries, out=two)
-        scores = torch.cat([asking, asked]) if both is None else both
-        values = torch.cat([values.reshape(-1, size + 1, samples), segment.values])
-        found = _read(scores, values).view(2, batch, joined, samples).permute(1, 3, 0, 2)
+        both, values = folded.room[1], values.reshape(-1, size + 1, samples)
+        if both is None:
+            asking = _average(segment.queries, keys.mT, values)
+            asked = _average(queries, segment.keys, segment.values)
+            found = torch.stack([asking, asked])
+        else:
+            torch.bmm(keys.mT, segment.queries, out=folded.room[2])
+            torch.bmm(segment.keys, queries, out=folded.room[3])
+            found = _read(both, torch.cat([values, segment.values]))
+        found = found.view(2, batch, joined, samples).permute(1, 3, 0, 2)
         return torch.baddbmm(segment.found, found.reshape(batch, samples, -1), folded.join)
 
 
@@ -252,9 +255,19 @@ def _inverse_length(features: Tensor) -> Tensor:
     return features.square().sum(-2, keepdim=True).clamp_min_(1e-24).rsqrt_()
 
 
+def _average(queries: Tensor, keys: Tensor, values: Tensor, room: Tensor | None = None) -> Tensor:
+    """Average values by what keys and queries have in common; shapes as in ``Attention``."""
+    if _learning_in_full(values):
+        found: Tensor = Attention.apply(queries, keys, values)  # type: ignore[no-untyped-call]
+        return found
+    return _read(torch.bmm(keys, queries, out=None if room is None else room[: len(keys)]), values)
+
+
 def _read(scores: Tensor, values: Tensor) -> Tensor:
     """Average values, (head, feature and a one, key), by scores, (head, key, query)."""
-    read = torch.bmm(values, scores.exp2_())
+    exporting = torch.compiler.is_exporting()  # ONNX has powers of any base, which are slow
+    powers = (scores * math.log(2)).exp() if exporting else scores.exp2_()
+    read = torch.bmm(values, powers)
     total, weight = read.split_with_sizes([read.shape[1] - 1, 1], 1)
     return total / weight
 
@@ -262,3 +275,10 @@ def _read(scores: Tensor, values: Tensor) -> Tensor:
 def _write(attended: Tensor, state: Tensor, gate: tuple[Tensor, Tensor]) -> Tensor:
     new, admit, keep = functional.linear(attended, *gate).sigmoid_().chunk(3, -1)
     return (state * keep).sub_(admit).addcmul_(new, admit, value=2)
+
+
+def _learning_in_full(values: Tensor) -> bool:
+    """Whether gradients are wanted, in the precision of the weights."""
+    if not torch.is_grad_enabled() or torch.compiler.is_exporting():
+        return False
+    return not torch.is_autocast_enabled(values.device.type)

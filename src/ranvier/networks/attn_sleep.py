@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ranvier.networks.chance import Dropout
 from ranvier.networks.sizes import check_divides, check_sizes
 from ranvier.networks.windows import WindowNetwork
 
@@ -92,7 +93,7 @@ class Branch(nn.Module):
         self.sizes = sizes
         self.filters = NormedConvolution(sizes.filter, 64)
         self.pool = nn.MaxPool2d((1, sizes.pool), (1, 2), (0, sizes.pool // 2))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.first = NormedConvolution(64, RECALIBRATED_FROM, sizes.width)
         self.second = NormedConvolution(RECALIBRATED_FROM, RECALIBRATED_FROM, sizes.width)
         last = sizes.last_pool
@@ -133,7 +134,7 @@ class Views(nn.Module):
     def __init__(self, form: Form, maps: int, dropout: float) -> None:
         super().__init__()
         self.small, self.wide = Branch(form.small, dropout), Branch(form.wide, dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.recalibrate = Recalibration(maps)
 
     def forward(self, signal: Tensor) -> Tensor:
@@ -185,7 +186,7 @@ class EncoderLayer(nn.Module):
         self.join = nn.Linear(size, size)
         self.norm = SampleNorm(size)
         self.widen, self.narrow = nn.Linear(size, hidden), nn.Linear(hidden, size)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Keep (batch, token, size)."""

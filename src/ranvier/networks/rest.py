@@ -30,9 +30,12 @@ from torch.nn import functional
 
 from ranvier.networks.graph import weights_between
 from ranvier.networks.readout import LEAST_VALID, Factor, rescale
+from ranvier.networks.rest_gradients import Recurrence
+from ranvier.networks.rest_masks import draw_by_row, draw_masks
+from ranvier.networks.rest_update import Mask, Step, Weights, by_step, held_within, whole
 
 Update = Literal["expected", "always", "sampled"]
-Masks = Callable[[int], Sequence[Tensor | float]]
+Masks = Callable[[int], Sequence[Mask]]
 """Gives what each update of a step is multiplied by."""
 
 
@@ -40,8 +43,8 @@ class RESTState(NamedTuple):
     """What is carried from step to step."""
 
     memory: Tensor
-    """Electrodes' states (batch, node, hidden); for clips the projections of the last steps,
-    (batch, step, node, hidden)."""
+    """Electrodes' states (batch, node, hidden); for clips the projections of the last steps, with
+    the bias of the recurrence, (batch, step, node, hidden)."""
     valid: Tensor
     """For clips, whether the last steps were valid, (batch, step); else empty."""
     age: Tensor
@@ -123,7 +126,8 @@ class REST(nn.Module):
     ) -> None:
         super().__init__()
         _check_options(memory=memory, normalise=normalise, update=update)
-        for name, least in (("hidden", hidden), ("features", features), ("clip", clip)):
+        sizes = {"hidden": hidden, "features": features, "clip": clip, "repeats": min(repeats)}
+        for name, least in sizes.items():
             if least < 1:
                 raise ValueError(f"Invalid {name}: {least}, must be at least 1")
         if warm_up < 0 or not bound > 0:
@@ -133,7 +137,8 @@ class REST(nn.Module):
         self.channels = self.sites = tuple(channels)
         self.features, self.hop = features, 1
         self.window = clip if memory == "clip" else 1
-        self.memory, self.clip, self.bound = memory, clip, bound
+        self.memory, self.clip = memory, clip
+        self.bound, self.longest = bound, bound * hidden**0.5
         self.warm_up = clip - 1 if memory == "clip" else warm_up
         self.fire_rate, self.update, self.repeats = fire_rate, update, tuple(repeats)
         self.project = nn.Linear(features, hidden, bias=False)
@@ -161,6 +166,17 @@ class REST(nn.Module):
             seed=count + seed,
             drawn=count,
         )
+
+    def steady(self, batch: int) -> tuple[int, RESTState]:
+        """Return the steps that the next output takes, and the state when only gaps came before."""
+        if self.update == "sampled":
+            raise ValueError("Invalid update: 'sampled', a graph cannot draw at random")
+        state = self.initial_state(batch)
+        if self.memory == "clip":
+            shape = (batch, self.clip - 1, *state.memory.shape[2:])
+            memory = state.memory.new_zeros(shape)
+            state = state._replace(memory=memory, valid=memory[..., 0, 0] > 0)
+        return 1, state._replace(seed=state.seed[:0], drawn=state.drawn[:0])
 
     def forward(
         self, features: Tensor, state: RESTState, generator: torch.Generator | None = None
@@ -192,13 +208,20 @@ class REST(nn.Module):
             For the next call.
         """
         invalid = features.sum(dim=-1).isnan()  # a sum reads the features only once
-        present = (~invalid).to(features.dtype)
-        projected = self.project(features.nan_to_num(0.0)) * present[..., None]
-        valid = present.mean(dim=-1) >= LEAST_VALID
+        valid = (~invalid).to(features.dtype).mean(dim=-1) >= LEAST_VALID
+        projected = self._project(features, invalid)
         follow = self._carry if self.memory == "carry" else self._clips
         states, answering, state = follow(projected, valid, state, generator)
         silent = ~answering[..., None] | invalid[:, invalid.shape[1] - answering.shape[1] :]
         return self.readout(states).masked_fill(silent[..., None], torch.nan), state
+
+    def _project(self, features: Tensor, invalid: Tensor) -> Tensor:
+        """Return the projections, zero where nothing is known, and the bias of the recurrence."""
+        weight, bias = self.project.weight, self.recur.bias
+        if not torch.compiler.is_exporting() and not invalid.any():
+            return functional.linear(features, weight, bias)
+        present = (~invalid).to(features.dtype)[..., None]
+        return functional.linear(features.nan_to_num(0.0), weight) * present + bias
 
     def _carry(
         self, projected: Tensor, valid: Tensor, state: RESTState, generator: torch.Generator | None
@@ -207,20 +230,26 @@ class REST(nn.Module):
             return projected, valid, state
         ages = _ages(valid, state.age)
         started = torch.cat([state.age[:, None], ages[:, :-1]], dim=1) > 0
-        later = projected + self.recur.bias
-        first = torch.where(started[..., None, None], later, projected)
-        steps = (part.transpose(0, 1).flatten(1, 2).unbind(0) for part in (first, later))
+        missing = (~started).to(projected.dtype)[..., None, None]
+        entering = torch.addcmul(projected, missing, self.recur.bias, value=-1)
         masks_of = self._masks(state.memory.shape, state, generator)
         going_on = valid[..., None, None].unbind(1)
-        states = list(self._follow(zip(*steps, strict=True), state.memory, masks_of, going_on))
+        steps = (
+            Step(masks_of(i), (None, some), goes)
+            for i, (some, goes) in enumerate(
+                zip(missing[:, :, None].unbind(1), going_on, strict=True)
+            )
+        )
+        states = list(self._follow(entering, 1, state.memory, steps))
         after = state._replace(memory=states[-1], age=ages[:, -1], drawn=state.drawn + len(states))
         return torch.stack(states, 1), ages > self.warm_up, after
 
     def _clips(
         self, projected: Tensor, valid: Tensor, state: RESTState, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor, RESTState]:
-        projected = torch.cat([state.memory, projected], dim=1)
-        valid = torch.cat([state.valid, valid], dim=1)
+        if state.memory.shape[1]:
+            projected = torch.cat([state.memory, projected], dim=1)
+            valid = torch.cat([state.valid, valid], dim=1)
         steps = projected.shape[1]
         outputs, kept = self.outputs(steps), min(self.clip - 1, steps)
         after = state._replace(
@@ -240,7 +269,7 @@ class REST(nn.Module):
         Parameters
         ----------
         projected
-            (batch, step, node, hidden).
+            With the bias of the recurrence, (batch, step, node, hidden).
         outputs
             Number of clips.
         masks_of
@@ -251,113 +280,87 @@ class REST(nn.Module):
         Tensor
             The state after each clip, (batch, output, node, hidden).
         """
-        batch, _, nodes, hidden = projected.shape
-        memory = projected.new_zeros(outputs * batch, nodes, hidden)
-        laid, rows = projected.transpose(0, 1).reshape(-1, hidden), outputs * batch * nodes
-        later = (laid + self.recur.bias).unfold(0, rows, batch * nodes).transpose(1, 2).unbind(0)
-        first = (laid[:rows], *later[1:])
-        states = self._follow(zip(first, later, strict=True), memory, masks_of)
-        return deque(states, maxlen=1).pop().view(outputs, batch, nodes, hidden).transpose(0, 1)
+        batch, steps, *each = projected.shape
+        memory = projected.new_zeros(batch * outputs, *each)
+        taken = (
+            Step(masks_of(i), (None if i else -1.0, None), None) for i in range(steps - outputs + 1)
+        )
+        states = self._follow(projected, outputs, memory, taken)
+        return deque(states, maxlen=1).pop().view(batch, outputs, *each)
 
     def rescale(self, scale: Factor, offset: Factor) -> None:
         """Make every logit ``scale * logit + offset``, by changing the weights of the readout."""
         rescale(self.readout, scale, offset)
 
     def _follow(
-        self,
-        inputs: Iterable[tuple[Tensor, Tensor]],
-        memory: Tensor,
-        masks_of: Masks,
-        going_on: Sequence[Tensor] | None = None,
-    ) -> Iterator[Tensor]:
-        """Go from step to step: one update for each mask, the state held within its bound.
+        self, entering: Tensor, width: int, memory: Tensor, steps: Iterable[Step]
+    ) -> Iterable[Tensor]:
+        """Return the memory after each step; arguments as in ``Recurrence``."""
+        if not _learning_in_full(memory):
+            return self._go_on(entering, width, memory, steps)
+        given = self.longest, entering, memory, *self._weights()
+        states: tuple[Tensor, ...] = Recurrence.apply(steps, width, *given)  # type: ignore[no-untyped-call]
+        return states
 
-        Parameters
-        ----------
-        inputs
-            For each step what comes into its first update and into all others, (row * node,
-            hidden): the projected features, with the bias of the recurrence after the very first.
-        memory
-            (row, node, hidden).
-        masks_of
-            Gives what the updates of a step are multiplied by.
-        going_on
-            For each step whether the memory goes on after it, (row, 1, 1).
-        """
-        sent = (len(memory), 2 * memory.shape[1], memory.shape[2])
-        recur, first, second, bias, kept_bias, graph = self._fused(len(memory))
-        for step, entering in enumerate(inputs):
-            for i, mask in enumerate(masks_of(step)):
-                entered = torch.addmm(entering[i > 0], memory.flatten(0, 1), recur)
-                hidden = torch.mm(entered, first).view(sent)
-                hidden = torch.baddbmm(bias, graph, hidden).relu_().flatten(0, 1)
-                hidden = torch.addmm(kept_bias, hidden, second).view(sent)
-                memory = entered.view_as(memory)
+    def _go_on(
+        self, entering: Tensor, width: int, memory: Tensor, steps: Iterable[Step]
+    ) -> Iterator[Tensor]:
+        recur, recur_bias, first, second, bias, kept_bias, graph = self._weights()
+        shape, hidden = memory.shape, memory.shape[2]
+        graph, bias = graph.expand(shape[0], -1, -1), bias.expand(shape)
+        sent, flat = (-1, graph.shape[2], hidden), (-1, hidden)
+        for step, given in zip(steps, by_step(entering, width), strict=True):
+            for mask, missing in step.updates():
+                rows = whole(given, missing, recur_bias)
+                entered = torch.addmm(rows, memory.reshape(flat), recur)
+                found = torch.mm(entered, first).view(sent)
+                found = torch.baddbmm(bias, graph, found).relu_().view(flat)
+                change = torch.addmm(kept_bias, found, second).view(sent)
+                memory = entered.view(shape)
                 if isinstance(mask, Tensor):
-                    memory = torch.addcmul(memory, mask, torch.bmm(graph, hidden))
+                    memory = torch.addcmul(memory, mask, torch.bmm(graph, change))
                 else:
-                    memory = torch.baddbmm(memory, graph, hidden, alpha=mask)
-            if self.bound < float("inf"):
-                memory = self._within_bound(memory)
-            if going_on is not None:
-                memory = memory * going_on[step]
+                    memory = torch.baddbmm(memory, graph, change, alpha=mask)
+            memory = self._within_bound(memory)
+            memory = memory if step.going_on is None else memory * step.going_on
             yield memory
 
-    def _fused(self, rows: int) -> tuple[Tensor, ...]:
-        """Return the weights of an update, laid out for few and large products.
-
-        These are the recurrence; of each convolution, what a node sends and what it keeps side by
-        side, (hidden, 2 * hidden); their biases; and the graph, (row, target, 2 * source).
-        """
+    def _weights(self) -> Weights:
         bias, kept_bias = self.first.neighbours.bias, self.second.neighbours.bias
-        nodes, hidden = len(self.channels), len(bias)
-        return (
-            self.recur.weight.T,
-            self.first.fused(),
-            self.second.fused(),
-            bias.expand(rows, nodes, -1),
-            functional.pad(kept_bias, (hidden, 0)).expand(rows * nodes, -1),
-            self.graph.expand(rows, -1, -1),
+        return Weights(
+            recur=self.recur.weight.T,
+            recur_bias=self.recur.bias,
+            first=self.first.fused(),
+            second=self.second.fused(),
+            bias=bias,
+            kept_bias=functional.pad(kept_bias, (len(bias), 0)),
+            graph=self.graph,
         )
 
     def _within_bound(self, memory: Tensor) -> Tensor:
-        longest = self.bound * memory.shape[-1] ** 0.5
-        length = torch.linalg.vector_norm(memory, dim=-1, keepdim=True)
-        held: Tensor = memory * (longest / length.clamp(min=longest))
-        return held
+        return memory if self.longest == torch.inf else held_within(memory, self.longest)[0]
 
     def _masks(
         self, shape: Sequence[int], state: RESTState, generator: torch.Generator | None
     ) -> Masks:
         """Return what gives the masks of the updates of each step."""
+        rate, repeats, device = self.fire_rate, self.repeats, state.seed.device
         if generator is not None:
-            return lambda _: self._draw(shape, state.seed.device, generator)
+            return lambda _: [m.to(device) for m in draw_masks(shape, rate, repeats, generator)]
         if self.update == "sampled":
-            ahead = torch.arange(shape[0] // len(state.seed), device=state.seed.device)[:, None]
-            drawn = ((state.drawn + ahead) * self.window).flatten()
-            seed = state.seed.repeat(len(ahead))
-            return lambda step: self._draw_by_row(shape, seed, drawn + step)
-        rate = 1.0 if self.update == "always" else self.fire_rate
-        fixed = [rate] * round(sum(self.repeats) / 2)
+            ahead = torch.arange(shape[0] // len(state.seed), device=device)
+            drawn = ((state.drawn[:, None] + ahead) * self.window).flatten()
+            seeds = state.seed.repeat_interleave(len(ahead))
+            return lambda step: draw_by_row(shape, rate, repeats, seeds, drawn + step)
+        fixed = [1.0 if self.update == "always" else rate] * round(sum(repeats) / 2)
         return lambda _: fixed
 
-    def _draw(
-        self, shape: Sequence[int], device: torch.device, generator: torch.Generator
-    ) -> list[Tensor]:
-        fewest, most = self.repeats
-        count = int(torch.randint(fewest, most + 1, (), generator=generator))
-        draws = torch.rand((count, *shape), generator=generator, device=generator.device)
-        return list((draws < self.fire_rate).float().to(device))
 
-    def _draw_by_row(self, shape: Sequence[int], seed: Tensor, drawn: Tensor) -> list[Tensor]:
-        """Rows draw on their own, so that they do not depend on each other nor on the cut."""
-        rows = []
-        for row_seed, count in zip(seed.tolist(), drawn.tolist(), strict=True):
-            generator = torch.Generator().manual_seed(row_seed * 1_000_003 + count)
-            rows.append(self._draw(shape[1:], seed.device, generator))
-        most, unchanged = max(map(len, rows)), torch.zeros_like(rows[0][0])
-        padded = [[*row, *[unchanged] * (most - len(row))] for row in rows]
-        return [torch.stack(masks) for masks in zip(*padded, strict=True)]
+def _learning_in_full(memory: Tensor) -> bool:
+    """Whether gradients are wanted, in the precision of the weights."""
+    if not torch.is_grad_enabled() or torch.compiler.is_exporting():
+        return False
+    return not torch.is_autocast_enabled(memory.device.type)
 
 
 def _check_options(**given: str) -> None:
@@ -383,5 +386,6 @@ def _paired(weights: npt.NDArray[np.floating], normalise: str) -> Tensor:
 def _ages(valid: Tensor, age: Tensor) -> Tensor:
     """Return steps since the start or the last gap, (batch, step), from the age before them."""
     count = torch.arange(1, valid.shape[1] + 1, device=valid.device)
-    last_gap = (count * ~valid).cummax(dim=1).values
+    gaps = count * ~valid
+    last_gap = gaps.cummax(dim=1).values if len(count) > 1 else gaps
     return count - last_gap + age[:, None] * (last_gap == 0)
