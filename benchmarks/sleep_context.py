@@ -3,10 +3,11 @@
     python benchmarks/sleep_context.py [OUT]
 
 AttnSleep is trained and tested by subject with the recipe of the package, once on single epochs and
-once with a small recurrent network over the epochs before (``context=9``, learnt in a round of its
-own), on the same sleepers, folds and passes, for several seeds of training. Given are kappa and macro-F1, the difference with
-its 95 % interval from drawing sleepers anew, and the calibration error of the held-out nights with
-the temperature that was chosen on validation sleepers and without it. What is done is kept in OUT.
+once with a small recurrent network over the epochs before (``context=9``, which is learnt in a
+round of its own), on the same sleepers, folds and passes, for several seeds of training. Given are
+kappa and macro-F1, the difference with its 95 % interval from drawing sleepers anew, and the
+calibration error of the held-out nights with the temperature that was chosen on validation sleepers
+and without it. What is done is kept in OUT.
 """
 
 import sys

@@ -202,6 +202,11 @@ def test_options_that_do_not_exist_are_refused(option):
         REST(TEN_TWENTY, **{option: "carrry"})
 
 
+def test_a_step_has_an_update():
+    with pytest.raises(ValueError, match="Invalid repeats: 0, must be at least 1"):
+        REST(TEN_TWENTY, repeats=(0, 3))
+
+
 def test_a_missing_lead_is_silent_and_the_others_answer():
     network = REST(TEN_TWENTY, warm_up=0).eval()
     features = torch.randn(1, 5, 19, 100)

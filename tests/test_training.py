@@ -104,7 +104,7 @@ def test_impossible_settings_are_refused(name, value):
 def test_settings_of_a_second_round_are_checked_with_the_first():
     assert rv.Training(stretch=30.0, context={"stretch": 600.0}).second_round().stretch == 600.0
     for context in ({"strech": 600.0}, {"passes": 0}):
-        with pytest.raises(ValueError, match="Invalid (context|passes)"):
+        with pytest.raises(ValueError, match=r"Invalid (context|passes)"):
             rv.Training(context=context)
 
 
