@@ -111,7 +111,8 @@ def timed(forms: Mapping[str, tuple[Callable[[], object], int]], rounds: int) ->
     first = next(iter(took.values()))[1:]
     for name, own in took.items():
         ratio = median(a / b for a, b in zip(first, own[1:], strict=True))
-        print(f"| {name} | {1e6 * median(own[1:]):.1f} µs | {ratio:.0f} x |", flush=True)
+        shown = f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}"
+        print(f"| {name} | {1e6 * median(own[1:]):.1f} µs | {shown} x |", flush=True)
 
 
 def speed() -> None:
@@ -233,8 +234,10 @@ def accuracy() -> None:
             print(f"| {' | '.join(cells)} | {far} of {len(off)} | {same} |", flush=True)
 
 
-def built_example(folder: Path, wide: str, stored: Mapping[str, str]) -> Path:
-    files = exported(folder, compiler="", **stored).files
+def built_example(
+    folder: Path, wide: str, stored: Mapping[str, str], decoder: rv.Decoder | None = None
+) -> Path:
+    files = exported(folder, decoder, compiler="", **stored).files
     program = folder / "example"
     words = ["cc", *STRICT, "-O2", f"-DREST_WIDE={wide}", *map(str, files[1:]), "-o", str(program)]
     subprocess.run(words, check=True)

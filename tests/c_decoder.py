@@ -14,6 +14,7 @@ import ranvier as rv
 from ranvier.channels import DOUBLE_BANANA, TEN_TWENTY
 from ranvier.export import export
 from ranvier.networks import make_network
+from ranvier.recipe import packaged_settings
 from ranvier.tasks.seizure import STAGES
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
@@ -99,6 +100,21 @@ def rest_decoder(*, stages=STAGES, channels=DOUBLE_BANANA, rule=None, **settings
     return rv.Decoder("seizure", tuple(stages), channels, 1.0, "rest", settings, weights, rule)
 
 
+def sample_decoder(network, *, rule=None, scale=10.0, **settings):
+    """A network of samples with random weights, after the stages of its recipe."""
+    stages = [dict(stage) for stage in packaged_settings("seizure", network)["stages"]]
+    if stages[-1]["stage"] == "standardise":
+        stages[-1] |= {"mean": [0.0] * 18, "deviation": [30.0] * 18}
+    torch.manual_seed(1)
+    module = make_network(network, DOUBLE_BANANA, settings)
+    module.rescale(scale, 0.0)
+    weights = {name: value.numpy() for name, value in module.state_dict().items()}
+    rate, rule = stages[2]["rate_out"], rule or rv.AlarmRule(0.5, minimum_seconds=2)
+    return rv.Decoder(
+        "seizure", tuple(stages), DOUBLE_BANANA, rate, network, settings, weights, rule
+    )
+
+
 def recording_of(signal, rate=256.0, channels=TEN_TWENTY):
     return rv.Recording.from_array(signal, rate, channels, name="noise")
 
@@ -119,3 +135,22 @@ def assert_same(prediction, answers, *, atol=1e-4):
     np.testing.assert_allclose(answers["probability"], prediction.probability, atol=atol, rtol=0)
     for column, name in zip(prediction.rows.T, COLUMNS, strict=True):
         np.testing.assert_allclose(answers[name], column, atol=atol, rtol=0)
+
+
+def with_gaps(signal, seed=0):
+    """Leads fall out and stand still; once all of them."""
+    rng, signal = np.random.default_rng(seed), signal.copy()
+    for start in rng.integers(0, len(signal), 12):
+        leads = rng.choice(signal.shape[1], rng.integers(1, signal.shape[1]), replace=False)
+        stop = start + rng.integers(1, 1500)
+        signal[start:stop, leads] = rng.choice([np.nan, signal[start, 0]])
+    signal[4000:5000] = np.nan
+    return signal
+
+
+def median_of(decoder, signal):
+    """Return a threshold that half of the probabilities reach, and none is near to."""
+    found = np.sort(decoder.predict(recording_of(signal)).probability)
+    middle = found[len(found) // 3 : -len(found) // 3]
+    widest = np.diff(middle).argmax()
+    return float(middle[widest : widest + 2].mean())

@@ -8,10 +8,12 @@ from c_decoder import (
     assert_same,
     exported,
     library,
+    median_of,
     needs_cc,
     noise,
     recording_of,
     rest_decoder,
+    with_gaps,
 )
 
 from ranvier.alarms import AlarmRule
@@ -25,17 +27,6 @@ CLIP = {"memory": "clip", "clip": 5}
 
 def changed(number, **settings):
     return [{**stage, **settings} if i == number else stage for i, stage in enumerate(STAGES)]
-
-
-def with_gaps(signal, seed=0):
-    """Leads fall out and stand still; once all of them."""
-    rng, signal = np.random.default_rng(seed), signal.copy()
-    for start in rng.integers(0, len(signal), 12):
-        leads = rng.choice(signal.shape[1], rng.integers(1, signal.shape[1]), replace=False)
-        stop = start + rng.integers(1, 1500)
-        signal[start:stop, leads] = rng.choice([np.nan, signal[start, 0]])
-    signal[4000:5000] = np.nan
-    return signal
 
 
 @pytest.mark.parametrize(
@@ -160,14 +151,6 @@ def test_alarms_follow_their_rule(tmp_path, seed):
     prediction = decoder.predict(recording_of(signal))
     assert_same(prediction, library(decoder, tmp_path).answers(signal))
     assert len(prediction.alarms)
-
-
-def median_of(decoder, signal):
-    """Return a threshold that half of the probabilities reach, and none is near to."""
-    found = np.sort(decoder.predict(recording_of(signal)).probability)
-    middle = found[len(found) // 3 : -len(found) // 3]
-    widest = np.diff(middle).argmax()
-    return float(middle[widest : widest + 2].mean())
 
 
 @pytest.mark.parametrize("options", [{}, {"buffers": "int16"}], ids=str)

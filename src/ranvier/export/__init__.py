@@ -13,6 +13,7 @@ from ranvier.decoder import Decoder
 
 EXPORTS = {
     "c": "ranvier.export.c:export_c",
+    "onnx": "ranvier.export.onnx:export_onnx",
     "szcore": "ranvier.export.szcore:export_szcore",
 }
 """Forms, and the function that writes each: (decoder, folder, *, options) to an ``Exported``."""

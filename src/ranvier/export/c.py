@@ -27,7 +27,12 @@ from ranvier.networks import make_network
 from ranvier.recording import Layout
 from ranvier.stages import STAGES
 
-NETWORKS = {"rest": "ranvier.export.c_rest:emit_rest"}
+NETWORKS = {
+    "rest": "ranvier.export.c_rest:emit_rest",
+    "arnn": "ranvier.export.c_arnn:emit_arnn",
+    "lstm": "ranvier.export.c_lstm:emit_lstm",
+    "inception": "ranvier.export.c_inception:emit_inception",
+}
 """What emits each network: a function of the network and its place, to a ``Part``."""
 
 RATE = 256.0

@@ -13,7 +13,8 @@ Weights = Literal["float32", "int16", "int8"]
 Buffers = Literal["float32", "int16"]
 
 SHARED = (
-    "bits", "power_of_two", "magnitude", "logarithm", "exponential", "root", "dot", "total",
+    "bits", "power_of_two", "magnitude", "logarithm", "exponential", "raised", "root",
+    "inverse_root", "dot", "total",
 )  # fmt: skip
 """Functions that parts may use, each below those that it uses itself."""
 
@@ -131,3 +132,20 @@ class Part:
     def call(self, taken: str, given: str) -> str:
         """Return the call of its function."""
         return f"{self.place.part}({', '.join([*self.needs, taken, given])})"
+
+
+def check_alone(network: Any, place: Place) -> None:
+    """Refuse a network of samples that looks back on windows, or should keep them as int16.
+
+    Raises
+    ------
+    ValueError
+        If it does.
+    """
+    context = getattr(network, "context", None)
+    if context:
+        raise ValueError(f"Invalid context: {context.windows} cannot be exported to C, must be 0")
+    if place.storage.buffers != "float32":
+        raise ValueError(
+            f"Invalid buffers: {place.storage.buffers!r}, must be 'float32' for {place.part}"
+        )

@@ -6,6 +6,8 @@ over an array of sums are kept in memory by most compilers; else it is plain loo
 
 from __future__ import annotations
 
+from typing import Literal
+
 from ranvier.export.c_constants import STORED
 from ranvier.export.c_part import Place
 
@@ -16,12 +18,36 @@ COLUMNS = {"columns_512": 16, "columns_256": 8}
 """Most columns of a tile, for registers of so many bits; 4 for all others."""
 
 
+STARTS = {
+    "matrix": {
+        "start_from": "row * stride + c",
+        "start_vector": "*(const {lanes} *)(start + row * stride)",
+        "start_plain": "start[row * stride + c]",
+    },
+    "rows": {
+        "start_from": "row * stride",
+        "start_vector": "start[row * stride]",
+        "start_plain": "start[row * stride]",
+    },
+}
+"""How a product begins: with a number for each of its cells, or with one for each row."""
+
+
 def padded(columns: int) -> int:
     """Return the columns that a matrix must have so that tiles fit."""
     return -(-columns // 4) * 4
 
 
-def emit_product(place: Place, name: str, rows: int, columns: int, *, weights: str) -> str:
+def emit_product(
+    place: Place,
+    name: str,
+    rows: int,
+    columns: int,
+    *,
+    weights: str,
+    start: Literal["matrix", "rows"] = "matrix",
+    turned: bool = False,
+) -> str:
     """Return the function ``<part>_<name>`` for products with as many rows and columns.
 
     Parameters
@@ -36,6 +62,10 @@ def emit_product(place: Place, name: str, rows: int, columns: int, *, weights: s
         Columns of the weights and the product; a multiple of 4.
     weights
         As for ``Storage``; all but float32 have a scale for each column.
+    start
+        A key of ``STARTS``.
+    turned
+        Whether what is multiplied with the weights has its rows as columns.
     """
     part, scaled = f"{place.part}_{name}", weights != "float32"
     given = {
@@ -49,6 +79,12 @@ def emit_product(place: Place, name: str, rows: int, columns: int, *, weights: s
         "scale_argument": "scale + c," if scaled else "",
         "plain_scaled": " * scale[c]" if scaled else "",
         "vector_scaled": f" * *(const {part}_lanes *)scale" if scaled else "",
+    }
+    lanes = f"{part}_lanes"
+    given |= {key: text.format(lanes=lanes) for key, text in STARTS[start].items()}
+    given |= {
+        "a_from": "row" if turned else "row * depth",
+        "a_at": f"k * {rows} + row" if turned else "row * depth + k",
     }
     tiles = {
         tile: place.fill("multiply_tile", **given, tile=tile, rows=f"{part.upper()}_{size}")
