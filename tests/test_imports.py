@@ -13,14 +13,17 @@ ROOT = Path(__file__).parents[1] / "src" / "ranvier"
 
 ORDER = [
     "truth", "seizure_types", "recording", "channels", "streaming", "counts", "formats",
-    "datasets", "simulate", "signal", "features", "stages", "networks", "authors", "alarms", "decisions",
-    "tasks", "splits", "store", "training", "lesson", "checkpoint", "fit", "runtime", "decoding",
-    "decoder", "closed_loop", "page", "scoring", "thresholds", "missing_leads", "baseline",
-    "beside", "recipe", "fitting", "personal", "fold_files", "evaluation", "drift", "timesteps",
-    "live", "audit", "protocols", "rescoring", "classification", "spectrogram", "figures", "figures_sleep",
+    "stored_recording", "signal_store", "datasets", "download", "simulate", "polyphase",
+    "signal", "features", "stages", "networks", "authors", "alarms", "decisions", "tasks",
+    "splits", "store", "windows", "window_sampler", "training", "lesson", "checkpoint", "fit",
+    "runtime", "onnx_runtime", "onnx_export", "onnx_rewrites", "onnx_int8", "decoding",
+    "golden", "decoder", "int8_cost", "quantise", "closed_loop", "page", "scoring",
+    "thresholds", "missing_leads", "baseline", "beside", "recipe", "fitting", "personal",
+    "fold_files", "evaluation", "drift", "timesteps", "live", "audit", "protocols",
+    "rescoring", "classification", "spectrogram", "figures", "figures_sleep",
     "figures_movement", "figures_drift", "report_scores", "report_seizure_type",
-    "report_sleep_statistics", "report_sleep_trust", "report_sleep", "report_movement", "report",
-    "commands", "__main__", "__init__",
+    "report_sleep_statistics", "report_sleep_trust", "report_sleep", "report_movement",
+    "report", "inspection", "export", "bench", "commands", "__main__", "__init__",
 ]  # fmt: skip
 """Each imports only from those before it."""
 
