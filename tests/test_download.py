@@ -430,7 +430,9 @@ def test_what_a_server_asks_to_wait_is_waited(server, get, waits, asked):
     assert 30 < waits[0] < 44
 
 
-@pytest.mark.parametrize("asked", ["soon", "-3", "Mon, 99 Foo 20", "Sat, 21 Nov 2015 10:00:00 GMT", "٣"])
+@pytest.mark.parametrize(
+    "asked", ["soon", "-3", "Mon, 99 Foo 20", "Sat, 21 Nov 2015 10:00:00 GMT", "٣"]
+)
 def test_waits_that_make_no_sense_are_the_usual_ones(server, get, waits, asked):
     server.publish(ONE)
     server.spoil("p1/a.edf", status(503, Retry_After=asked.encode().decode("latin-1")))
