@@ -28,6 +28,7 @@ COMMANDS = {
     "score": "ranvier.commands.score:score",
     "live": "ranvier.commands.live:live",
     "certify": "ranvier.commands.certify:certify",
+    "quantise": "ranvier.commands.quantise:quantise",
     "export": "ranvier.commands.export:export",
     "bench": "ranvier.commands.bench:bench",
     "import-weights": "ranvier.commands.import_weights:import_weights",

@@ -20,9 +20,9 @@ import numpy as np
 from ranvier.decisions import AlarmRule, Rule, make_decision
 from ranvier.decoding import Chain, Prediction, collect, rule_as_dict, rule_from
 from ranvier.formats.hed_score import replacing
-from ranvier.golden import check_golden, golden_layout, pack_golden
+from ranvier.golden import ROUNDED, check_golden, golden_layout, pack_golden
 from ranvier.networks import make_network
-from ranvier.onnx_runtime import Graph, OnnxStage, Written
+from ranvier.onnx_runtime import STEPS, Graph, OnnxStage, Written, step_from
 from ranvier.recording import Array, Layout, Recording
 from ranvier.runtime import NetworkStage, check_engine, has_torch
 from ranvier.stages import build, coverages
@@ -59,10 +59,12 @@ class Decoder:
     provenance
         Training data, split and certificate, scores, versions, in plain types.
     engine
-        What computes: ``"torch"``, ``"onnx"`` for ONNX Runtime, or ``"auto"``: torch where it is
-        installed.
+        What computes: ``"torch"``, ``"onnx"`` for ONNX Runtime, ``"int8"`` for its step of eight
+        bits, or ``"auto"``: that step where there is one, else torch where it is installed.
     written
         The network's step as it stood in the file.
+    eight_bits
+        The same with weights of eight bits, see ``quantise``.
     """
 
     task: str
@@ -76,6 +78,7 @@ class Decoder:
     provenance: Mapping[str, Any] = field(default_factory=dict, repr=False)
     engine: str = "auto"
     written: Written | None = field(default=None, repr=False)
+    eight_bits: Written | None = field(default=None, repr=False)
 
     @cached_property
     def _module(self) -> Any:
@@ -94,7 +97,7 @@ class Decoder:
     @cached_property
     def _graph(self) -> Graph:
         """The network's step in ONNX Runtime."""
-        return Graph(self.onnx())
+        return Graph(self.int8() if self.runs_on == "int8" else self.onnx())
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -105,8 +108,16 @@ class Decoder:
 
     @property
     def runs_on(self) -> str:
-        """What computes: ``"torch"`` or ``"onnx"``."""
-        return ("torch" if has_torch() else "onnx") if self.engine == "auto" else self.engine
+        """What computes: ``"torch"``, ``"onnx"`` or ``"int8"``."""
+        if self.engine != "auto":
+            return self.engine
+        return "int8" if self._quantised else "torch" if has_torch() else "onnx"
+
+    @property
+    def _quantised(self) -> bool:
+        """Whether there is a step of eight bits for these weights."""
+        step = self.eight_bits
+        return step is not None and bool(step.content) and step.of == self._fingerprint
 
     def on(self, engine: str) -> Decoder:
         """Return the same decoder, which another engine computes.
@@ -118,9 +129,26 @@ class Decoder:
         """
         check_engine(engine)
         chosen = replace(self, engine=engine)
-        if not has_torch():
+        if chosen.runs_on == "int8":
+            chosen.int8()
+        elif not has_torch():
             chosen.onnx()
         return chosen
+
+    def int8(self) -> bytes:
+        """Return the network's step with weights of eight bits, as ``onnx``.
+
+        Raises
+        ------
+        ValueError
+            If there is none for these weights.
+        """
+        if self.eight_bits is None or not self._quantised:
+            raise ValueError(
+                "Invalid engine: 'int8', the decoder has no step of eight bits for its weights: "
+                "ranvier quantise makes one"
+            )
+        return self.eight_bits.content
 
     def onnx(self) -> bytes:
         """Return the network's step as an ONNX model that ``onnx_runtime.Graph`` opens.
@@ -246,14 +274,17 @@ class Decoder:
         from safetensors.numpy import save
 
         path = Path(path)
+        plain = replace(self, engine="auto", eight_bits=None) if self._quantised else self
         weights = save({name: np.ascontiguousarray(w) for name, w in self.weights.items()})
         step, about_step = self._step()
-        about = {**self.as_dict(), "onnx": about_step}
+        small, about_small = self._small_step()
+        about = {**self.as_dict(), "onnx": about_step, **about_small}
         parts = {
             "decoder.json": json.dumps({**about, "sha256": _digest(about)}, indent=1).encode(),
             "weights.safetensors": weights,
             **step,
-            "golden.npz": pack_golden(self._golden_pipeline(), self.warm_up),
+            "golden.npz": pack_golden(plain._golden_pipeline(), self.warm_up),
+            **small,
         }
         with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as file:
             for name, content in parts.items():
@@ -274,7 +305,15 @@ class Decoder:
             content = self.onnx()
         except ValueError as error:
             return {}, {"missing": str(error)}
-        return {"step.onnx": content}, {"sha256": hashlib.sha256(content).hexdigest()}
+        return {STEPS["onnx"]: content}, {"sha256": hashlib.sha256(content).hexdigest()}
+
+    def _small_step(self) -> tuple[dict[str, bytes], dict[str, Any]]:
+        """Return the file's parts with the step of eight bits and its answer, if there is one."""
+        if not self._quantised:
+            return {}, {}
+        golden = pack_golden(self.on("int8")._golden_pipeline(), self.warm_up)
+        about = {"int8": {"sha256": hashlib.sha256(self.int8()).hexdigest()}}
+        return {STEPS["int8"]: self.int8(), "golden-int8.npz": golden}, about
 
     def as_dict(self) -> dict[str, Any]:
         """Return all but the weights in plain types."""
@@ -348,7 +387,9 @@ def load(path: str | os.PathLike[str], *, check: bool = False, engine: str = "au
         if "golden.npz" not in parts:
             raise KeyError("golden.npz")
         if check:
-            check_golden(decoder._golden_pipeline(), parts["golden.npz"])
+            whole = decoder.runs_on == "int8"
+            golden = parts["golden-int8.npz" if whole else "golden.npz"]
+            check_golden(decoder._golden_pipeline(), golden, share=ROUNDED if whole else 0.0)
     except FileNotFoundError:
         raise ValueError(f"Invalid decoder: {path} does not exist") from None
     except _BROKEN as error:
@@ -399,13 +440,5 @@ def _from_parts(about: Mapping[str, Any], parts: Mapping[str, bytes]) -> Decoder
         rule_from(about["rule"]),
         about["provenance"],
     )
-    return replace(decoder, written=_step_from(about, parts, decoder._fingerprint))
-
-
-def _step_from(about: Mapping[str, Any], parts: Mapping[str, bytes], of: str) -> Written:
-    """Return the graph in a file; files of before ONNX Runtime was used have none."""
-    said = about.get("onnx", {"missing": "its file is older than such graphs"})
-    content = parts.get("step.onnx", b"") if "sha256" in said else b""
-    if "sha256" in said and hashlib.sha256(content).hexdigest() != said["sha256"]:
-        raise ValueError("step.onnx is not as it was saved")
-    return Written(of, content, said.get("missing", ""))
+    written, small = (step_from(about, parts, decoder._fingerprint, kind) for kind in STEPS)
+    return replace(decoder, written=written, eight_bits=small)

@@ -15,6 +15,9 @@ from ranvier.streaming import Pipeline
 TOLERANCE = 1e-4
 """Of the answer, for processors and engines round differently."""
 
+ROUNDED = 0.05
+"""Of the largest answer, where what was rounded differently may fall on another whole number."""
+
 
 def golden_layout(
     stages: Sequence[Mapping[str, Any]], channels: Sequence[str], rate: float
@@ -39,21 +42,32 @@ def pack_golden(pipeline: Pipeline, warm_up: int) -> bytes:
     return buffer.getvalue()
 
 
-def check_golden(pipeline: Pipeline, packed: bytes) -> None:
+def check_golden(pipeline: Pipeline, packed: bytes, *, share: float = 0.0) -> None:
     """Refuse a decoder that answers the stored input otherwise.
+
+    Parameters
+    ----------
+    pipeline
+        From the signal to the logits.
+    packed
+        By ``pack_golden``.
+    share
+        Of the largest logit, or of 1 if that is more, that the answer may differ by.
 
     Raises
     ------
     ValueError
-        If the answer differs by more than ``TOLERANCE``, or elsewhere is none.
+        If the answer differs by more than that and than ``TOLERANCE``, or elsewhere is none.
     """
     with np.load(io.BytesIO(packed), allow_pickle=False) as golden:
         found, expected = _answer(pipeline, golden["signal"]), golden["logits"]
     difference = float(np.nanmax(np.abs(found - expected), initial=0.0))
-    if difference > TOLERANCE or not np.array_equal(np.isnan(found), np.isnan(expected)):
+    largest = max(1.0, float(np.nanmax(np.abs(expected), initial=0.0)))
+    allowed = max(TOLERANCE, share * largest)
+    if difference > allowed or not np.array_equal(np.isnan(found), np.isnan(expected)):
         raise ValueError(
             f"its stored input is answered otherwise than when it was saved, the largest "
-            f"difference is {difference:.2g}, must be at most {TOLERANCE}"
+            f"difference is {difference:.2g}, must be at most {allowed:.2g}"
         )
 
 

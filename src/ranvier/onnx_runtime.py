@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -74,6 +75,25 @@ class Written:
     of: str
     content: bytes = b""
     missing: str = ""
+
+
+STEPS = {"onnx": "step.onnx", "int8": "step-int8.onnx"}
+"""Where in a decoder's file its network's step stands, in full and in eight bits."""
+
+
+def step_from(about: Mapping[str, Any], parts: Mapping[str, bytes], of: str, kind: str) -> Written:
+    """Return a graph in a decoder's file; files of before ONNX Runtime was used have none.
+
+    Raises
+    ------
+    ValueError
+        If it is not the one that was saved.
+    """
+    said = about.get(kind, {"missing": "its file is older than such graphs"})
+    content = parts.get(STEPS[kind], b"") if "sha256" in said else b""
+    if "sha256" in said and hashlib.sha256(content).hexdigest() != said["sha256"]:
+        raise ValueError(f"{STEPS[kind]} is not as it was saved")
+    return Written(of, content, said.get("missing", ""))
 
 
 def metadata(facts: Facts, memory: State) -> dict[str, str]:

@@ -10,8 +10,8 @@ import numpy as np
 from ranvier.recording import Array, Layout
 from ranvier.streaming import Stage, State
 
-ENGINES = ("auto", "torch", "onnx")
-"""What may compute a network; by itself torch where it is installed."""
+ENGINES = ("auto", "torch", "onnx", "int8")
+"""What may compute a network; by itself its step of eight bits, else torch if it is installed."""
 
 
 def has_torch() -> bool:

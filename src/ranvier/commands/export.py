@@ -36,8 +36,9 @@ def export(
     out
         Folder for the files.
     to
-        c: one C99 source and header without dependencies, and a small program. szcore: what a
-        container for the SzCORE challenge is built from.
+        c: one C99 source and header without dependencies, and a small program. onnx: the network's
+        step as a graph, what must be known of it, and an example. szcore: what a container for the
+        SzCORE challenge is built from.
     channels
         Channels that will come in, in their order; by default the 19 leads of the 10-20 system
         where a montage is derived, else those of the decoder.
