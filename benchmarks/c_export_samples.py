@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -90,20 +91,33 @@ def textbook_of(network: str) -> Callable[[], object]:
     return lambda: units(windows, heads=False)
 
 
-def samples_in_c(network: str, decoder: rv.Decoder, flags: tuple[str, ...]) -> Callable[[], object]:
-    """Return a window of samples through the network in C alone."""
-    folder = Path(tempfile.mkdtemp())
-    exported(folder, decoder, compiler="")
+def samples_in_c(
+    network: str,
+    decoder: rv.Decoder,
+    flags: tuple[str, ...],
+    window: np.ndarray | None = None,
+    **options: Any,
+) -> Callable[[], object]:
+    """Return a window of samples through the network in C alone, by default one of noise."""
+    folder, channels = Path(tempfile.mkdtemp()), len(decoder.channels)
+    exported(folder, decoder, compiler="", **options)
     kind, needs = TAKEN[network]
-    given = {"type": kind, "needs": needs, "network": network, "channels": len(DOUBLE_BANANA)}
+    given = {"type": kind, "needs": needs, "network": network, "channels": channels}
     (folder / "samples.c").write_text(SAMPLES.format(**given))
     words = ["cc", *STRICT, *flags, "-shared", "-fPIC", str(folder / "samples.c")]
     subprocess.run([*words, "-o", str(folder / "samples.so")], check=True)
     built, logits = ctypes.CDLL(str(folder / "samples.so")), np.zeros(2, np.float32)
-    built.begin()
+    classes = int(decoder.network_settings.get("classes", 1))
     ctype = np.float32 if kind == "float" else np.float64
-    window = np.random.default_rng(0).normal(0, 1, (WINDOW, len(DOUBLE_BANANA))).astype(ctype)
-    return lambda: built.samples(pointer(window), WINDOW, pointer(logits))
+    noise = np.random.default_rng(0).normal(0, 1, (WINDOW, channels))
+    given_in = np.ascontiguousarray(noise if window is None else window, ctype)
+
+    def answer() -> object:
+        built.begin()
+        built.samples(pointer(given_in), len(given_in), pointer(logits))
+        return logits[:classes]
+
+    return answer
 
 
 def speed() -> None:

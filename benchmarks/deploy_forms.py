@@ -181,11 +181,30 @@ def window_case(  # noqa: PLR0917
     }
     if rewritten := one_row(content):
         forms["ORT, one row"] = by_rows(Graph(rewritten), rows)
+    decoder = rv.Decoder("seizure", (), channels, 1.0, network, ours.made_with, {})
+    forms |= window_in_c(network, ours, rows)
     agree(name, forms, 1e-3)
     if small := int8(network, content, rows):
         forms["INT8"] = by_rows(Graph(small), rows)
-    decoder = rv.Decoder("seizure", (), channels, 1.0, network, ours.made_with, {})
     return Case(name, forms, calls, len(rows) * (operations_of(decoder) or 0))
+
+
+def window_in_c(network: str, ours: nn.Module, rows: np.ndarray) -> dict[str, Form]:
+    """Return ARNN in C, for one window; nothing without a compiler."""
+    if network != "arnn":
+        return {}
+    from c_export import VECTORS
+    from c_export_samples import samples_in_c
+
+    channels = tuple(f"E{number}" for number in range(len(ours.channels)))
+    weights = {name: value.numpy() for name, value in ours.state_dict().items()}
+    decoder = rv.Decoder("seizure", (), channels, 256.0, network, ours.made_with, weights)
+    try:
+        form = samples_in_c(network, decoder, VECTORS, rows[0], channels=channels)
+    except (OSError, ValueError) as error:
+        print(f"no C: {error}", file=sys.stderr)
+        return {}
+    return {"C": form}
 
 
 def by_rows(graph: Graph, rows: np.ndarray) -> Form:

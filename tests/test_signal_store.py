@@ -273,8 +273,9 @@ def test_the_command_refuses_a_file_without_stages(tmp_path, bids, capsys):
 
 
 PREPARE_A_DAY = """
-import resource, sys
+import sys
 from pathlib import Path
+from ranvier.bench.machine import most_resident
 from ranvier.formats import read_edf
 from ranvier.signal_store import read_store, write_store
 from ranvier.windows import processed
@@ -284,7 +285,7 @@ if sys.argv[3] == "processed":
     recording = processed(recording, stages)
 (stored,) = read_store(write_store([recording], sys.argv[2]))
 assert round(stored.duration) == 86400 and len(stored.layout.channels) == 64
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(most_resident() / 2**20)
 """
 
 
