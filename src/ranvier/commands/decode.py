@@ -42,7 +42,8 @@ def decode(
     threads
         For computing in torch; ONNX Runtime takes one.
     engine
-        torch, onnx for ONNX Runtime, or auto: torch where it is installed.
+        torch, onnx for ONNX Runtime, int8 for its step of eight bits, or auto: int8 where the
+        decoder has one, else torch where it is installed.
     """
     from ranvier.formats import find_files, read_one
 

@@ -32,7 +32,8 @@ def live(
     threads
         For computing in torch; ONNX Runtime takes one.
     engine
-        torch, onnx for ONNX Runtime, or auto: torch where it is installed.
+        torch, onnx for ONNX Runtime, int8 for its step of eight bits, or auto: int8 where the
+        decoder has one, else torch where it is installed.
     """
     from ranvier.formats import read_one
     from ranvier.live.runner import run
