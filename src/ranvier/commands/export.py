@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from ranvier.commands import Answer, check_folder, use_threads
+from ranvier.runtime import has_torch
 
 
 def export(
@@ -67,31 +68,15 @@ def export(
     trained_on
         For szcore: data sets that the decoder has seen, with semicolons between them, or none.
     """
+    options = {n: value for n, value in locals().items() if n not in {"decoder", "out", "to"}}
     from ranvier.decoder import load
     from ranvier.export import export as write
 
-    use_threads(1)
+    if has_torch():
+        use_threads(1)
     loaded = load(decoder)
     check_folder(out)
-    made = write(
-        loaded,
-        out,
-        to=to,
-        name=Path(decoder).stem,
-        channels=channels,
-        rate=rate,
-        weights=weights,
-        buffers=buffers,
-        compiler=compiler,
-        author=author,
-        license=license,
-        image=image,
-        title=title,
-        short_title=short_title,
-        abstract=abstract,
-        repository=repository,
-        trained_on=trained_on,
-    )
+    made = write(loaded, out, to=to, name=Path(decoder).stem, **options)
     files = [str(file) for file in made.files]
     content = {
         "files": files,

@@ -5,6 +5,7 @@ Nothing is ever unpickled, and whatever is wrong with a value is one sentence th
 
 from __future__ import annotations
 
+import os
 import warnings
 import zipfile
 import zlib
@@ -13,9 +14,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from tokenize import TokenError
+from typing import Any
 
 import numpy as np
 
+from ranvier.formats.hed_score import replacing
 from ranvier.recording import Array
 
 Stored = Mapping[str, Array]
@@ -177,3 +180,19 @@ def what_moved(stored: Stored, shape: str) -> tuple[str, Array | None, tuple[str
         values = values.astype(np.float32)
     axes = names(stored, "axes", VELOCITY_AXES[: values.shape[1]], values.shape[1])
     return given[0], values, axes, text(stored, "unit") or VELOCITY_UNIT
+
+
+def write_archive(path: str | os.PathLike[str], stored: Mapping[str, Any]) -> Path:
+    """Write arrays by key to a ``.npz``; it appears whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        If the path does not end in ``.npz``.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".npz":
+        raise ValueError(f"Invalid path: {path}, must end in .npz")
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **stored)
+    return path

@@ -39,8 +39,8 @@ from ranvier.formats.archives import (
     text,
     unit_names,
     what_moved,
+    write_archive,
 )
-from ranvier.formats.hed_score import replacing
 from ranvier.recording import COUNT, Array, Layout, Recording, Signal
 from ranvier.truth import Trajectory
 
@@ -195,13 +195,7 @@ def write_binned(path: str | os.PathLike[str], recording: Recording) -> Path:
     ValueError
         If the recording is not in whole counts, or its trajectory is not one value per bin.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".npz":
-        raise ValueError(f"Invalid path: {path}, must end in .npz")
-    stored = _pack(recording)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **stored)
-    return path
+    return write_archive(path, _pack(recording))
 
 
 def _pack(recording: Recording) -> dict[str, Any]:

@@ -37,9 +37,9 @@ from ranvier.formats.archives import (
     text,
     unit_names,
     what_moved,
+    write_archive,
 )
 from ranvier.formats.binned import movement_keys, read_binned
-from ranvier.formats.hed_score import replacing
 from ranvier.formats.spike_sessions import RATE, Session, check_times
 from ranvier.recording import COUNT, Array, Recording
 from ranvier.truth import Trajectory
@@ -180,13 +180,7 @@ def write_spikes(path: str | os.PathLike[str], recording: Recording) -> Path:
     ValueError
         If the recording is not in whole counts, or some of the units alone are not valid.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".npz":
-        raise ValueError(f"Invalid path: {path}, must end in .npz")
-    stored = pack_spikes(recording)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **stored)
-    return path
+    return write_archive(path, pack_spikes(recording))
 
 
 def pack_spikes(recording: Recording) -> dict[str, Any]:
