@@ -13,6 +13,7 @@ import torch
 from networks import _plain
 from reference import arnn, attn_sleep, inception, rest, temporal_attention_lstm
 from torch import Tensor, nn
+from torch.nn import functional
 
 import ranvier as rv
 from ranvier.authors import arnn as arnn_authors
@@ -23,7 +24,8 @@ from ranvier.networks import make_network
 from ranvier.networks.inception import Inception
 from ranvier.networks.temporal_attention_lstm import TemporalAttentionLSTM
 from ranvier.onnx_export import OPSET, export
-from ranvier.onnx_runtime import AT_ONCE, Graph, _open
+from ranvier.onnx_rewrites import lean
+from ranvier.onnx_runtime import Graph, _open
 
 Form = Callable[[], Any]
 FIRST = "textbook"
@@ -49,10 +51,11 @@ class FromSpectra(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
+        unbiased = torch.full((rest.FEATURES,), (1 - 1 / rest.FEATURES) ** 0.5)
+        self.register_buffer("unbiased", unbiased)
 
     def forward(self, spectra: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        centred = spectra - spectra.mean(dim=-1, keepdim=True)
-        scaled = centred / (spectra.std(dim=-1, keepdim=True) + 1e-10)
+        scaled = functional.layer_norm(spectra, self.unbiased.shape, self.unbiased, eps=1e-12)
         state = self.network.initial_state(1)
         if memory is not None:
             state = state._replace(memory=memory, age=state.age + 9)
@@ -71,28 +74,15 @@ def textbook_step(
     return theirs.fc(state).mean(), state
 
 
-def session_of(module: nn.Module, given: tuple[Tensor, ...]) -> tuple[Any, bytes]:
-    """Return a module in ONNX Runtime, and its model."""
+def in_onnx(module: nn.Module, given: tuple[Tensor, ...]) -> Form:
+    """Return a module in ONNX Runtime, in the form that decoders carry."""
     exported = torch.export.export(module.eval(), given)
     program = torch.onnx.export(
         exported, dynamo=True, optimize=False, verbose=False, opset_version=OPSET
     )
-    content = program.model_proto.SerializeToString()
-    return _open(content), content
-
-
-def one_row(content: bytes) -> bytes | None:
-    """Return a graph with what is constant worked out for one row, where the package can."""
-    try:
-        from ranvier.onnx_rewrites import for_one_row, with_gelu
-    except ImportError:
-        return None
-    return bytes(with_gelu(for_one_row(content)).SerializeToString())
-
-
-def run_session(session: Any, given: tuple[Any, ...]) -> Any:
-    names = [one.name for one in session.get_inputs()]
-    return session.run(None, dict(zip(names, given, strict=True)))[0]
+    session = _open(lean(program.model_proto.SerializeToString()))
+    names, arrays = [one.name for one in session.get_inputs()], [one.numpy() for one in given]
+    return lambda: session.run(None, dict(zip(names, arrays, strict=True)))[0]
 
 
 def rest_cases() -> Iterator[Case]:
@@ -130,12 +120,8 @@ def _rest_case(
     calls: int,
 ) -> Case:
     module, given = ours
-    session, content = session_of(module, given)
-    arrays = tuple(one.numpy() for one in given)
     forms: dict[str, Form] = {FIRST: textbook, "ours in torch": lambda: module(*given)[0]}
-    forms["ORT"] = partial(run_session, session, arrays)
-    if rewritten := one_row(content):
-        forms["ORT, one row"] = partial(run_session, _open(rewritten), arrays)
+    forms["ORT"] = in_onnx(module, given)
     steps = given[0].shape[1]
     operations = steps * 2 * 19 * 32 * (100 + 32 + 4 * 32 + 2 * 19)
     agree(name, forms, 1e-4)
@@ -171,16 +157,12 @@ def window_case(  # noqa: PLR0917
     """Return all forms of a network that looks at windows, (window, sample, channel)."""
     channels = tuple(ours.channels)
     content = export(ours, network, channels, ours.made_with)
-    whole, rows = Graph(content), windows.numpy()
-    pieces = np.split(rows, range(AT_ONCE, len(rows), AT_ONCE))
-    state = ours.initial_state(len(rows))
+    rows, state = windows.numpy(), ours.initial_state(len(windows))
     forms: dict[str, Form] = {
         FIRST: textbook,
         "ours in torch": lambda: ours.step(windows, state)[0],
-        "ORT": lambda: np.concatenate([whole.run(one, whole.memory)[0] for one in pieces]),
+        "ORT": by_rows(Graph(lean(content)), rows),
     }
-    if rewritten := one_row(content):
-        forms["ORT, one row"] = by_rows(Graph(rewritten), rows)
     decoder = rv.Decoder("seizure", (), channels, 1.0, network, ours.made_with, {})
     forms |= window_in_c(network, ours, rows)
     agree(name, forms, 1e-3)

@@ -10,7 +10,7 @@ was trained on, and compares on nights of others. ``movement`` trains the tempor
 on the last 20 %; the session is not part of the project, see the docs. Both time the step against
 the textbook form in ``benchmarks/reference``; the forms take turns on one thread, and given are
 median processor times and the medians of the ratios over the rounds. ``networks`` times the step of
-each network with random weights against that in ONNX Runtime as it is.
+each network with random weights against that in ONNX Runtime which decoders carry.
 """
 
 import argparse
@@ -33,7 +33,7 @@ import ranvier as rv
 from ranvier.formats import read_one
 from ranvier.onnx_export import export
 from ranvier.onnx_int8 import METHODS, Listening, quantised
-from ranvier.onnx_rewrites import for_one_row, with_gelu
+from ranvier.onnx_rewrites import lean
 from ranvier.onnx_runtime import Graph, OnnxStage
 from ranvier.quantise import PLANS, Plan, quantise
 from ranvier.recipe import packaged_recipe
@@ -74,9 +74,8 @@ def print_times(
 
 def through(graph: Graph, windows: Array) -> None:
     """Send windows through a graph as ``OnnxStage`` does."""
-    at_once = 8 if graph.facts.together else 1
-    for first in range(0, len(windows), at_once):
-        graph.run(windows[first : first + at_once], ())
+    for first in range(len(windows)):
+        graph.run(windows[first : first + 1], ())
 
 
 def movement(session: Path) -> None:
@@ -98,7 +97,7 @@ def compare_movement(
         train, held = standardised(ready[:first], ready[first:], candidate)
         network, _ = trained(candidate, train, train)
         content = export(network, one["network"], ready[0].layout.channels, one["settings"])
-        graphs = {"ONNX": Graph(content), "INT8": Graph(quantised(content, "dynamic"))}
+        graphs = {"ONNX": Graph(lean(content)), "INT8": Graph(quantised(content, "dynamic"))}
         for name, graph in graphs.items():
             found = np.concatenate(list(outputs_of(graph, list(held))))
             score = r2(truth, found).mean()
@@ -121,8 +120,8 @@ def outputs_of(graph: Graph, trials: Sequence[Prepared]) -> Iterator[Array]:
 
 
 def networks() -> None:
-    print("| network | method | step, MB | INT8, MB | ms | for one row | INT8 | apart | of |")
-    print("|---" * 9 + "|")
+    print("| network | method | step, MB | INT8, MB | ms | INT8 | apart | of |")
+    print("|---" * 8 + "|")
     for name, (network, channels, settings) in CASES.items():
         _, content = export_of(network, channels, settings)
         seen = listened(content, len(channels))
@@ -148,15 +147,15 @@ def listened(content: bytes, channels: int) -> list[Any]:
 
 
 def row(content: bytes, small: Graph, fed: dict[str, Array]) -> str:
-    plain, one = Graph(content), Graph(with_gelu(for_one_row(content)).SerializeToString())
+    plain = Graph(lean(content))
     expected, found = (each.session.run(None, fed)[0] for each in (plain, small))
     forms: Forms = {
         name: (lambda graph=graph: graph.session.run(None, fed))  # type: ignore[misc]
-        for name, graph in {"plain": plain, "one": one, "small": small}.items()
+        for name, graph in {"plain": plain, "small": small}.items()
     }
     (_, milliseconds, *_), *others = timed(forms, ROUNDS, 5, training=False)
     times = " | ".join(f"{cpu:.2f} x" for _, _, cpu, _ in others)
-    sizes = " | ".join(f"{len(each) / 1e6:.2f}" for each in (content, small.content))
+    sizes = " | ".join(f"{len(each) / 1e6:.2f}" for each in (plain.content, small.content))
     apart, scale = (float(np.nanmax(np.abs(each))) for each in (found - expected, expected))
     return f"{sizes} | {milliseconds:.3f} | {times} | {apart:.1e} | {scale:.1e}"
 

@@ -18,6 +18,7 @@ import torch
 from ranvier.channels import DOUBLE_BANANA, TEN_TWENTY
 from ranvier.networks import make_network
 from ranvier.onnx_export import export
+from ranvier.onnx_rewrites import lean
 from ranvier.onnx_runtime import Graph, OnnxStage
 from ranvier.recording import Array, Layout
 from ranvier.runtime import NetworkStage
@@ -68,8 +69,13 @@ def export_of(name: str, channels: tuple[str, ...], settings: Mapping[str, Any])
     return network, export(network, name, tuple(channels), settings)
 
 
+def carried_by(name: str, channels: tuple[str, ...], settings: Mapping[str, Any]) -> Any:
+    network, content = export_of(name, channels, settings)
+    return network, lean(content)
+
+
 def measured(name: str, channels: tuple[str, ...], settings: Mapping[str, Any]) -> list[str]:
-    (network, content), made = timed(lambda: export_of(name, channels, settings))
+    (network, content), made = timed(lambda: carried_by(name, channels, settings))
     graph, opened = timed(lambda: Graph(content))
     layout = Layout(tuple(channels), 1.0)
     stages = NetworkStage(layout, network), OnnxStage(layout, graph)

@@ -8,6 +8,7 @@ import torch
 from ranvier.channels import DOUBLE_BANANA
 from ranvier.networks import make_network
 from ranvier.onnx_export import export
+from ranvier.onnx_rewrites import lean
 from ranvier.onnx_runtime import Graph, OnnxStage
 from ranvier.recording import Layout
 from ranvier.runtime import NetworkStage
@@ -42,7 +43,7 @@ class Small:
 
     def make_onnx(self) -> OnnxStage:
         content = export(self.make().network, self.network, self.channels, self.settings)
-        return OnnxStage(Layout(self.channels, self.rate), Graph(content))
+        return OnnxStage(Layout(self.channels, self.rate), Graph(lean(content)))
 
 
 SMALL = {

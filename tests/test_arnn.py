@@ -107,8 +107,9 @@ def test_both_forms_answer_as_the_textbook():
     theirs, windows = drawn_textbook(), torch.randn(5, 1024, 23)
     ours = ours_of(theirs)
     with torch.inference_mode():
-        torch.testing.assert_close(run(ours, windows)[:, 0, 0], theirs(windows))
-    torch.testing.assert_close(run(ours, windows)[:, 0, 0], theirs(windows))
+        expected, found = theirs(windows), run(ours, windows)[:, 0, 0]
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=OFF)
+    torch.testing.assert_close(run(ours, windows)[:, 0, 0], expected, rtol=1e-5, atol=OFF)
 
 
 def test_gradients_are_those_of_the_textbook():
@@ -151,6 +152,22 @@ def test_weights_of_one_form_serve_the_other():
     carried.load_state_dict(window.state_dict())
     samples = torch.randn(2, 16, 23)
     torch.testing.assert_close(run(carried, samples)[:, -1:], run(window, samples))
+
+
+@pytest.mark.parametrize("head_size", [2, 4, 6, 10])
+@pytest.mark.parametrize("memory", ["window", "carry"])
+def test_what_is_done_in_place_answers_as_in_learning(memory, head_size):
+    network, samples = small(memory=memory, head_size=head_size), torch.randn(3, 2048, 23)
+    with torch.inference_mode():
+        found = run(network, samples)
+    torch.testing.assert_close(found, run(network, samples), rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+def test_mixed_precision_answers_too():
+    network, samples = small(window=16), torch.randn(2, 16, 23)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        found = run(network, samples).float()
+    torch.testing.assert_close(found, run(network, samples), rtol=0.1, atol=0.1)
 
 
 def test_a_state_carried_over_a_thousand_segments_stays_bounded():

@@ -9,8 +9,7 @@ from ranvier.networks.arnn_gradients import Attention
 
 def test_the_gradients_are_those_of_small_differences():
     torch.manual_seed(0)
-    queries, keys, values = torch.randn(2, 3, 5), torch.randn(2, 4, 3), torch.randn(2, 7, 4)
-    values[:, -1] = 1.0
+    queries, keys, values = torch.randn(2, 3, 5), torch.randn(2, 3, 4), torch.randn(2, 7, 4)
     given = [part.double().requires_grad_() for part in (queries, keys, values)]
     assert torch.autograd.gradcheck(Attention.apply, given)
 

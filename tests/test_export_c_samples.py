@@ -132,12 +132,13 @@ def test_windows_are_taken_as_they_are_where_python_does(tmp_path):
     assert_same(decoder.predict(recording_of(signal)), answers)
 
 
-def test_large_scales_of_attention_are_held_as_in_python(tmp_path):
+@pytest.mark.parametrize("largest", [0, 0.7, 1.3, 2, 2.2, 30])
+def test_scales_of_attention_of_any_size_are_those_of_python(tmp_path, largest):
     signal, decoder = noise(40), sample_decoder("arnn", memory="carry")
-    scales = decoder.weights["cell.scales"] * np.linspace(-30, 30, 10, dtype=np.float32)
+    scales = decoder.weights["cell.scales"] * np.linspace(-largest, largest, 10, dtype=np.float32)
     decoder = replace(decoder, weights={**decoder.weights, "cell.scales": scales})
     answers = library(decoder, tmp_path).answers(signal)
-    assert_same(decoder.predict(recording_of(signal)), answers)
+    assert_same(decoder.predict(recording_of(signal)), answers, atol=1e-5)
 
 
 def test_windows_that_meet_keep_no_more_than_one_segment(tmp_path):
@@ -147,6 +148,14 @@ def test_windows_that_meet_keep_no_more_than_one_segment(tmp_path):
     assert states[0] < 18_000
     assert states[1] < 18_000
     assert states[2] < 4_000
+
+
+def test_scales_of_attention_that_are_not_finite_are_refused(tmp_path):
+    decoder = sample_decoder("arnn")
+    scales = np.full_like(decoder.weights["cell.scales"], np.nan)
+    decoder = replace(decoder, weights={**decoder.weights, "cell.scales": scales})
+    with pytest.raises(ValueError, match="Invalid weights: cell"):
+        exported(decoder, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from small_networks import SMALL, Small
 
 from ranvier.channels import TEN_TWENTY
 from ranvier.onnx_export import export
+from ranvier.onnx_rewrites import lean
 from ranvier.onnx_runtime import Graph, OnnxStage
 from ranvier.recording import Array
 from ranvier.runtime import NetworkStage
@@ -37,7 +38,7 @@ def shaken(small: Small) -> NetworkStage:
 def both(small: Small) -> tuple[NetworkStage, OnnxStage]:
     stage = shaken(small)
     content = export(stage.network, small.network, small.channels, small.settings)
-    return stage, OnnxStage(stage.layout, Graph(content))
+    return stage, OnnxStage(stage.layout, Graph(lean(content)))
 
 
 def signal_for(stage: NetworkStage, outputs: int) -> Array:

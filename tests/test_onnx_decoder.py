@@ -1,5 +1,6 @@
 """A decoder in ONNX Runtime: the same file, the same events, no torch."""
 
+import hashlib
 import json
 import sys
 import zipfile
@@ -13,6 +14,7 @@ from test_decoder import rewrite
 import ranvier as rv
 from ranvier.__main__ import main
 from ranvier.decoder import load
+from ranvier.decoder_file import read_parts, write_parts
 from ranvier.live.runner import certify
 from ranvier.onnx_runtime import Graph, OnnxStage
 from ranvier.runtime import NetworkStage
@@ -26,20 +28,33 @@ def no_torch(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
 
 
+def rewritten(file, path, graph=b""):
+    """Write a decoder's file anew, with another graph or none."""
+    about, parts = read_parts(file)
+    kept = {name: parts[name] for name in parts if name not in ("decoder.json", "step.onnx")}
+    about = {name: about[name] for name in about if name not in ("onnx", "sha256")}
+    if graph:
+        about["onnx"] = {"sha256": hashlib.sha256(graph).hexdigest()}
+        kept["step.onnx"] = graph
+    return write_parts(path, about, kept)
+
+
 @pytest.fixture(scope="module")
 def old_file(tmp_path_factory, decoder_file):
     """As a version wrote it that knew nothing of ONNX."""
-    path = tmp_path_factory.mktemp("old") / "old.ranvier"
-    with zipfile.ZipFile(decoder_file) as old:
-        parts = {name: old.read(name) for name in old.namelist() if name != "step.onnx"}
-    about = json.loads(parts["decoder.json"])
-    about = {name: about[name] for name in about if name not in ("onnx", "sha256")}
-    digest = rv.decoder._digest(about)
-    parts["decoder.json"] = json.dumps({**about, "sha256": digest}).encode()
-    with zipfile.ZipFile(path, "w") as new:
-        for name, content in parts.items():
-            new.writestr(name, content)
-    return path
+    return rewritten(decoder_file, tmp_path_factory.mktemp("old") / "old.ranvier")
+
+
+@pytest.fixture(scope="module")
+def earlier_graph(decoder):
+    """As it was written when graphs were kept as torch exports them, and took several windows."""
+    import onnx
+
+    model = onnx.load_from_string(decoder.exported())
+    about = {one.key: one.value for one in model.metadata_props}
+    facts = json.dumps({**json.loads(about["facts"]), "together": True})
+    onnx.helper.set_model_props(model, {**about, "facts": facts})
+    return model.SerializeToString()
 
 
 def test_both_engines_find_the_same(decoder_file, recordings):
@@ -113,6 +128,16 @@ def test_an_older_file_needs_torch(old_file, no_torch):
         load(old_file)
 
 
+def test_an_earlier_graph_is_run_as_it_is(
+    earlier_graph, decoder_file, recordings, tmp_path, no_torch
+):
+    path = rewritten(decoder_file, tmp_path / "earlier.ranvier", earlier_graph)
+    earlier, now = (load(one, check=True) for one in (path, decoder_file))
+    assert earlier.onnx() == earlier_graph != now.onnx()
+    expected = now.predict(recordings[7]).probability
+    np.testing.assert_allclose(earlier.predict(recordings[7]).probability, expected, atol=1e-6)
+
+
 def test_another_graph_is_refused(decoder_file, tmp_path):
     with pytest.raises(ValueError, match=r"step\.onnx is not as it was saved"):
         load(rewrite(decoder_file, tmp_path / "swapped.ranvier", step=b"another"))
@@ -125,6 +150,11 @@ def test_a_decoder_that_is_no_graph_is_saved_and_says_why(decoder, tmp_path):
         assert "step.onnx" not in file.namelist()
         about = json.loads(file.read("decoder.json"))
     assert "a graph cannot draw at random" in about["onnx"]["missing"]
+
+
+def test_weights_by_name_need_torch(decoder_file, no_torch):
+    with pytest.raises(ValueError, match=r"^Torch is missing: pip install"):
+        load(decoder_file).exported()
 
 
 def test_a_graph_stands_on_its_own(decoder):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import ranvier as rv
+from ranvier import onnx_int8
 from ranvier.__main__ import main
 from ranvier.decisions import AlarmRule, MotionRule, StageRule
 from ranvier.decoder import load
@@ -19,7 +20,7 @@ from ranvier.int8_cost import AGREEMENTS
 from ranvier.live.runner import certify
 from ranvier.networks import make_network
 from ranvier.onnx_int8 import Listening, quantised
-from ranvier.onnx_rewrites import for_one_row, nodes_of, with_gelu
+from ranvier.onnx_rewrites import nodes_of
 from ranvier.onnx_runtime import Graph
 from ranvier.quantise import quantise
 from ranvier.recipe import packaged_recipe
@@ -250,35 +251,40 @@ def test_networks_that_get_hardly_faster_are_refused_unless_told():
 
 
 def test_what_has_nothing_to_quantise_is_refused():
-    content = reach_decoder().onnx()
+    content = reach_decoder().exported()
     with pytest.raises(ValueError, match=r"no layer has weights of network\.views\.$"):
         quantised(content, "dynamic", parts=("network.views.",))
     with pytest.raises(ValueError, match="'dynamic' finds nothing to quantise, it needs one of"):
         quantised(content, "dynamic", parts=("network.normalise.",))
 
 
-def test_what_onnx_runtime_cannot_quantise_is_refused():
-    settings = {"window": 16, "segment": 4, "hidden": 6, "heads": 2, "head_size": 4}
-    weights = weights_of("arnn", UNITS, settings)
-    changes = {"network": "arnn", "network_settings": settings, "weights": weights}
-    decoder = replace(reach_decoder(), **changes)
-    with pytest.raises(ValueError, match="Invalid method: 'static' is not possible for this"):
-        quantise(decoder, REACHES[:2], method="static")
+def test_what_onnx_runtime_cannot_quantise_is_refused(monkeypatch):
+    def fail(*given):
+        raise RuntimeError("no such operator\nand more")
+
+    monkeypatch.setitem(onnx_int8.WAYS, "dynamic", fail)
+    with pytest.raises(ValueError, match=r"'dynamic' is not possible .* \(no such operator\)$"):
+        quantise(reach_decoder(), REACHES[:2])
 
 
-def test_a_graph_for_one_row_says_the_same():
-    content = sleep_decoder().onnx()
-    one = Graph(with_gelu(for_one_row(content)).SerializeToString())
+def test_nothing_is_calibrated_on_nothing():
+    with pytest.raises(ValueError, match="Nothing to calibrate on: no window of the recordings"):
+        quantised(sleep_decoder().exported(), "static")
+
+
+def test_what_decoders_carry_says_the_same_as_what_torch_exports():
+    decoder = sleep_decoder()
     chunk = np.random.default_rng(0).normal(0, 1, (1, 200, 1)).astype(np.float32)
     chunk[0, 5:9] = 0
-    expected, found = (graph.run(chunk, ())[0] for graph in (Graph(content), one))
+    whole, carried = Graph(decoder.exported()), Graph(decoder.onnx())
+    expected, found = (graph.run(chunk, ())[0] for graph in (whole, carried))
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    silent, _ = one.run(np.full_like(chunk, np.nan), ())
+    silent, _ = carried.run(np.full_like(chunk, np.nan), ())
     assert np.isnan(silent).all()
 
 
 def test_parts_of_a_network_are_found_in_its_graph():
-    content = sleep_decoder().onnx()
+    content = sleep_decoder().exported()
     assert len(nodes_of(content, ("network.views.small.",))) == 3
     assert not nodes_of(content, ("network.nothing.",))
 

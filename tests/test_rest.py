@@ -226,3 +226,45 @@ def test_sampled_updates_differ_by_seed_and_repeat_by_seed():
         )
     assert torch.equal(one, again)
     assert not torch.equal(one, two)
+
+
+def spoilt(steps):
+    """Features with gaps, a lead that is missing for long, and others now and then."""
+    features = torch.randn(1, steps, 19, 100, generator=torch.Generator().manual_seed(1))
+    features[:, 5] = features[:, 9, 4:] = features[:, 12, 5, 7] = torch.nan
+    features[:, steps // 2 :, 3] = torch.nan
+    return features
+
+
+def followed(network, features, block):
+    """Return the logits of the first row, and its state, from block to block."""
+    state, found = network.initial_state(len(features)), []
+    with torch.inference_mode():
+        for part in features.split(block, dim=1):
+            logits, state = network.step(part, state)
+            found.append(logits[:1])
+    return torch.cat(found, dim=1), [part[:1] for part in state[:3]]
+
+
+@pytest.mark.parametrize("memory", ["carry", "clip"])
+@pytest.mark.parametrize("update", ["expected", "always"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"bound": float("inf"), "classes": 4},
+        {"bound": 0.3, "repeats": (1, 4), "warm_up": 0},
+        {"normalise": "none", "clip": 1, "fire_rate": 0.1},
+    ],
+)
+def test_a_row_alone_answers_as_one_of_many(memory, update, options):
+    torch.manual_seed(0)
+    network = REST(TEN_TWENTY, memory=memory, update=update, **{"clip": 4, **options}).eval()
+    network = network.double()
+    features = spoilt(24).double()
+    many, state = followed(network, features.expand(2, -1, -1, -1), 7)
+    assert 0.2 < many.isfinite().double().mean() < 1
+    for block in (1, 5, 24):
+        alone, after = followed(network, features, block)
+        torch.testing.assert_close(alone, many, rtol=1e-9, atol=1e-9, equal_nan=True)
+        torch.testing.assert_close(after, state, rtol=1e-9, atol=1e-9)

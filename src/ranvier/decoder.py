@@ -6,8 +6,6 @@ import hashlib
 import json
 import math
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,8 +16,16 @@ from typing import Any
 import numpy as np
 
 from ranvier.decisions import AlarmRule, Rule, make_decision
+from ranvier.decoder_file import (
+    FORMAT,
+    check_description,
+    opening,
+    pack_weights,
+    read_parts,
+    unpack_weights,
+    write_parts,
+)
 from ranvier.decoding import Chain, Prediction, collect, rule_as_dict, rule_from
-from ranvier.formats.hed_score import replacing
 from ranvier.golden import ROUNDED, check_golden, golden_layout, pack_golden
 from ranvier.networks import make_network
 from ranvier.onnx_runtime import STEPS, Graph, OnnxStage, Written, step_from
@@ -30,12 +36,6 @@ from ranvier.store import Prepared, first_output
 from ranvier.streaming import Pipeline, check_layout
 from ranvier.tasks import make_task
 from ranvier.truth import Truth
-
-FORMAT = 2
-"""Version of the decoder file that this version of Ranvier writes and reads."""
-
-LARGEST = 2**30
-"""Bytes that a decoder file may unpack to."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +167,19 @@ class Decoder:
                 "Torch is missing, and the decoder has no graph for ONNX Runtime"
                 f"{f' ({reason})' if reason else ''}: save it again where torch is installed"
             )
+        from ranvier.onnx_rewrites import lean
+
+        return lean(self.exported())
+
+    def exported(self) -> bytes:
+        """Return the step as it comes from torch, its weights by name, to be quantised.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be made, for which torch must be installed.
+        """
+        check_engine("torch")
         from ranvier.onnx_export import export
 
         return export(self._module, self.network, self.channels, self.network_settings)
@@ -271,25 +284,17 @@ class Decoder:
 
         Where the network's step cannot be written for ONNX Runtime, the file says why.
         """
-        from safetensors.numpy import save
-
-        path = Path(path)
         plain = replace(self, engine="auto", eight_bits=None) if self._quantised else self
-        weights = save({name: np.ascontiguousarray(w) for name, w in self.weights.items()})
         step, about_step = self._step()
         small, about_small = self._small_step()
         about = {**self.as_dict(), "onnx": about_step, **about_small}
         parts = {
-            "decoder.json": json.dumps({**about, "sha256": _digest(about)}, indent=1).encode(),
-            "weights.safetensors": weights,
+            "weights.safetensors": pack_weights(self.weights),
             **step,
             "golden.npz": pack_golden(plain._golden_pipeline(), self.warm_up),
             **small,
         }
-        with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as file:
-            for name, content in parts.items():
-                file.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
-        return path
+        return write_parts(Path(path), about, parts)
 
     @property
     def warm_up(self) -> int:
@@ -340,24 +345,6 @@ def weights_hash(weights: Mapping[str, Array]) -> str:
     return digest.hexdigest()
 
 
-def _digest(about: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-
-
-_BROKEN = (
-    OSError,
-    zipfile.BadZipFile,
-    KeyError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    UnicodeDecodeError,
-    RecursionError,
-    RuntimeError,
-    zlib.error,
-)
-
-
 def load(path: str | os.PathLike[str], *, check: bool = False, engine: str = "auto") -> Decoder:
     """Read a decoder from its file.
 
@@ -377,12 +364,8 @@ def load(path: str | os.PathLike[str], *, check: bool = False, engine: str = "au
     """
     path = Path(path)
     check_engine(engine)
-    try:
-        with zipfile.ZipFile(path) as file:
-            if sum(one.file_size for one in file.infolist()) > LARGEST:
-                raise ValueError(f"unpacked it has more than {LARGEST} bytes")
-            parts = {name: file.read(name) for name in file.namelist()}
-        about = json.loads(parts["decoder.json"])
+    with opening(path):
+        about, parts = read_parts(path)
         decoder = _from_parts(about, parts).on(engine)
         if "golden.npz" not in parts:
             raise KeyError("golden.npz")
@@ -390,42 +373,14 @@ def load(path: str | os.PathLike[str], *, check: bool = False, engine: str = "au
             whole = decoder.runs_on == "int8"
             golden = parts["golden-int8.npz" if whole else "golden.npz"]
             check_golden(decoder._golden_pipeline(), golden, share=ROUNDED if whole else 0.0)
-    except FileNotFoundError:
-        raise ValueError(f"Invalid decoder: {path} does not exist") from None
-    except _BROKEN as error:
-        reason = _why(error)
-        raise ValueError(
-            f"Invalid decoder: {path} is not a whole decoder file ({reason})"
-        ) from None
-    except ValueError as error:
-        raise ValueError(f"Invalid decoder: {path}: {error}") from None
     return decoder
 
 
-def _why(error: Exception) -> str:
-    if isinstance(error, KeyError):
-        return f"{error} is missing"
-    if isinstance(error, TypeError | AttributeError | RecursionError):
-        return "something in it is of another kind than it must be"
-    return " ".join(str(error).split())[:200]
-
-
 def _from_parts(about: Mapping[str, Any], parts: Mapping[str, bytes]) -> Decoder:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as load_weights
-
-    if about.get("format") != FORMAT:
-        raise ValueError(
-            f"format {about.get('format')!r}, this version of Ranvier reads format {FORMAT}"
-        )
-    try:
-        weights = load_weights(parts["weights.safetensors"])
-    except SafetensorError as error:
-        raise ValueError(f"the weights cannot be read ({error})") from None
+    weights = unpack_weights(parts["weights.safetensors"])
     if weights_hash(weights) != about["weights_sha256"]:
         raise ValueError("the weights are not those that were saved")
-    if _digest({name: about[name] for name in about if name != "sha256"}) != about["sha256"]:
-        raise ValueError("decoder.json is not as it was saved")
+    check_description(about)
     make_task(about["task"])
     if not (isinstance(about["rate"], float | int) and 0 < about["rate"] < math.inf):
         raise ValueError(f"Invalid rate: {about['rate']!r}, must be finite and above 0")

@@ -1,8 +1,9 @@
 """A network's step as an ONNX graph, for decoding without torch.
 
-The graph takes what one output is made of and the memory, and gives the logits and the new memory;
-what is not valid is NaN inside of it as outside. Its form depends on the network's settings alone:
-it is made once, and gets the weights of each decoder by their names.
+The graph takes what one output is made of and the memory, of one row, and gives the logits and the
+new memory; what is not valid is NaN inside of it as outside. Its form depends on the network's
+settings alone: it is made once, and gets the weights of each decoder by their names. Decoders carry
+what ``onnx_rewrites.lean`` makes of it, and quantisation begins with it.
 """
 
 from __future__ import annotations
@@ -111,12 +112,7 @@ def _facts(network: Any, remembers: int) -> Facts:
         sites=network.sites,
         features=network.features,
         remembers=remembers,
-        together=_together(network, remembers),
     )
-
-
-def _together(network: Any, remembers: int) -> bool:
-    return not remembers and network.together
 
 
 def _memory(network: Any) -> tuple[Array, ...]:
@@ -134,17 +130,15 @@ def _form(name: str, channels: tuple[str, ...], settings: str) -> bytes:
         steps, state = network.steady(1)
         memory = tuple(part.detach().clone() for part in _tensors(state) if part.numel())
         tail = () if network.features is None else (network.features,)
-        together = _together(network, len(memory))
-        chunk = torch.zeros(2 if together else 1, steps, len(channels), *tail)
-        rows = ({0: torch.export.Dim.DYNAMIC},) if together else None
-        return _bare(_translated(step, (chunk, *memory), rows))
+        chunk = torch.zeros(1, steps, len(channels), *tail)
+        return _bare(_translated(step, (chunk, *memory)))
 
 
-def _translated(step: Step, given: tuple[Tensor, ...], rows: Any) -> Any:
+def _translated(step: Step, given: tuple[Tensor, ...]) -> Any:
     """Return the ONNX model of a step, with the names of its weights."""
     try:
         with _quietly(), torch.no_grad():
-            exported = torch.export.export(step, given, dynamic_shapes=rows)
+            exported = torch.export.export(step, given)
             program: Any = torch.onnx.export(
                 exported, dynamo=True, optimize=False, verbose=False, opset_version=OPSET
             )

@@ -14,14 +14,15 @@ import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ranvier.onnx_rewrites import clip_before_gelu, for_one_row, nodes_of, with_gelu
+from ranvier.onnx_rewrites import clip_before_gelu, nodes_of, simplified, with_gelu
 from ranvier.onnx_runtime import Graph, metadata
+from ranvier.onnx_views import shapes_of, with_fewer_views
 from ranvier.recording import Array
 from ranvier.streaming import State
 
@@ -43,15 +44,20 @@ class Method:
         What is turned into whole numbers; the others keep their precision.
     become
         Names of what that is afterwards.
+    calibrated
+        Whether ranges are found beforehand, for which something must be seen.
     """
 
     operators: tuple[str, ...]
     become: frozenset[str]
+    calibrated: bool
 
 
 METHODS: Mapping[str, Method] = {
-    "static": Method(("Conv", "Gemm"), frozenset({"QLinearConv", "QGemm"})),
-    "dynamic": Method(("LSTM", "MatMul"), frozenset({"DynamicQuantizeLSTM", "MatMulInteger"})),
+    "static": Method(("Conv", "Gemm"), frozenset({"QLinearConv", "QGemm"}), calibrated=True),
+    "dynamic": Method(
+        ("LSTM", "MatMul"), frozenset({"DynamicQuantizeLSTM", "MatMulInteger"}), calibrated=False
+    ),
 }
 
 
@@ -70,7 +76,6 @@ class Listening(Graph):
 
     def __init__(self, content: bytes, every: int = 1) -> None:
         super().__init__(content)
-        self.facts = replace(self.facts, together=False)
         self.every, self.calls = every, 0
         self.kept: list[Fed] = []
 
@@ -112,6 +117,8 @@ def quantised(
 
     if method not in METHODS:
         raise ValueError(f"Invalid method: {method!r}, possible options: {list(METHODS)}")
+    if METHODS[method].calibrated and not seen:
+        raise ValueError("Nothing to calibrate on: no window of the recordings is valid")
     names = sorted(nodes_of(content, parts)) if parts else None
     if names == []:
         raise ValueError(f"Invalid parts: no layer has weights of {', '.join(parts)}")
@@ -122,9 +129,8 @@ def quantised(
             f"{', '.join(METHODS[method].operators)}"
         )
     given = Graph(content)
-    facts = replace(given.facts, together=False)
     del model.metadata_props[:]
-    onnx.helper.set_model_props(model, metadata(facts, given.memory))
+    onnx.helper.set_model_props(model, metadata(given.facts, given.memory))
     made = bytes(model.SerializeToString(deterministic=True))
     _try_once(made, method)
     return made
@@ -133,15 +139,14 @@ def quantised(
 def _converted(content: bytes, method: str, seen: Sequence[Fed], names: list[str] | None) -> Any:
     import onnx
 
-    operators = list(METHODS[method].operators)
+    model, operators = simplified(content), list(METHODS[method].operators)
+    known = shapes_of(model)  # of what becomes whole numbers they cannot be found anymore
     options = {"op_types_to_quantize": operators, "nodes_to_quantize": names}
     with _quietly(), tempfile.TemporaryDirectory(prefix="ranvier-") as folder:
         path = Path(folder) / "int8.onnx"
         try:
-            WAYS[method](for_one_row(content), path, seen, options)
-            return with_gelu(onnx.load(path))
-        except ValueError:
-            raise
+            WAYS[method](model, path, seen, options)
+            return with_gelu(with_fewer_views(onnx.load(path), known))
         except Exception as error:  # ONNX Runtime says not which kinds there are
             raise _refused(method, error) from None
 
@@ -164,8 +169,6 @@ def _refused(method: str, error: Exception) -> ValueError:
 def _static(model: Any, path: Path, seen: Sequence[Fed], options: Mapping[str, Any]) -> None:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
-    if not seen:
-        raise ValueError("Nothing to calibrate on: no window of the recordings is valid")
     names = options["nodes_to_quantize"]
     clips = clip_before_gelu(model, names)
     quantize_static(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,9 +15,6 @@ import numpy as np
 from ranvier.recording import Array, Layout
 from ranvier.runtime import check_tail
 from ranvier.streaming import Stage, State, pack_state, unpack_state
-
-AT_ONCE = 8
-"""Windows that are looked at together, where none remembers another."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +31,6 @@ class Facts:
         As of ``networks.Network``.
     remembers
         How many tensors go from call to call.
-    together
-        Whether the graph takes several windows side by side.
     """
 
     read: int
@@ -45,7 +40,6 @@ class Facts:
     sites: tuple[str, ...]
     features: int | None
     remembers: int
-    together: bool
 
     @property
     def lead(self) -> int:
@@ -108,7 +102,7 @@ class Graph:
     Parameters
     ----------
     content
-        An ONNX model from ``onnx_export``.
+        An ONNX model from ``onnx_export``, as it is or after ``onnx_rewrites.lean``.
 
     Raises
     ------
@@ -129,12 +123,10 @@ class Graph:
     def run(self, chunk: Array, memory: State) -> tuple[Array, State]:
         """Take what one output is made of, (1, step, ...), and the memory, each (1, ...).
 
-        Several rows are taken where windows go side by side.
-
         Returns
         -------
         tuple
-            Logits (row, 1, site, class), and the memory after them.
+            Logits (1, 1, site, class), and the memory after them.
         """
         fed = dict(zip(self.inputs, (chunk, *memory), strict=True))
         logits, *after = self.session.run(None, fed)
@@ -166,8 +158,9 @@ def _refusals() -> tuple[type[Exception], ...]:
 def _written(about: Mapping[str, str]) -> tuple[Facts, State]:
     if not {"facts", "memory"} <= set(about):
         raise ValueError("Invalid graph: it says nothing of the network, must be made by Ranvier")
-    facts = json.loads(about["facts"])
-    facts = Facts(**{**facts, "sites": tuple(facts["sites"])})
+    said = json.loads(about["facts"])  # earlier versions said more
+    facts = Facts(**{one.name: said[one.name] for one in fields(Facts)})
+    facts = replace(facts, sites=tuple(facts.sites))
     like = (np.zeros(0),) * facts.remembers
     return facts, unpack_state(base64.b64decode(about["memory"]), like)
 
@@ -221,22 +214,37 @@ class OnnxStage(Stage):
         """Return the logits of the new outputs, (batch, output, site, class)."""
         check_tail(chunk, self.facts.features)
         waiting, early, *memory = state
-        steps = np.concatenate([waiting, chunk], axis=1, dtype=np.float32)
-        rows = (slice(row, row + 1) for row in range(len(steps)))
-        found = [self._follow(steps[row], *(part[row] for part in memory)) for row in rows]
-        logits, *memory = map(np.concatenate, zip(*found, strict=True))
+        steps = _after(waiting, chunk)
+        if len(steps) == 1:
+            logits, memory = self._follow(steps, memory)
+        else:
+            logits, memory = self._follow_rows(steps, memory)
         kept = steps[:, logits.shape[1] * self.facts.hop :].copy()
         dropped = min(logits.shape[1], int(early))
         return logits[:, dropped:], (kept, np.array(early - dropped), *memory)
 
-    def _follow(self, steps: Array, *memory: Array) -> tuple[Array, ...]:
+    def _follow_rows(self, steps: Array, memory: Sequence[Array]) -> tuple[Array, Sequence[Array]]:
+        """Let one row after the other through the graph."""
+        rows = [slice(row, row + 1) for row in range(len(steps))]
+        found = [self._follow(steps[row], [part[row] for part in memory]) for row in rows]
+        logits, memories = zip(*found, strict=True)
+        parts = zip(*memories, strict=True)
+        return np.concatenate(logits), [np.concatenate(part) for part in parts]
+
+    def _follow(self, steps: Array, memory: Sequence[Array]) -> tuple[Array, Sequence[Array]]:
         """Return the logits, (1, output, site, class), and the memory of one row."""
-        read, hop = self.facts.read, self.facts.hop
-        at_once = AT_ONCE if self.facts.together else 1
-        starts = range(0, steps.shape[1] - read + 1, hop)
-        found = [np.empty((0, 1, len(self.facts.sites), self.classes), np.float32)]
-        for first in range(0, len(starts), at_once):
-            windows = [steps[:, i : i + read] for i in starts[first : first + at_once]]
-            logits, memory = self.graph.run(np.concatenate(windows), memory)
+        read, found = self.facts.read, []
+        for first in range(0, steps.shape[1] - read + 1, self.facts.hop):
+            logits, memory = self.graph.run(steps[:, first : first + read], memory)
             found.append(logits)
-        return np.concatenate(found).swapaxes(0, 1), *memory
+        if len(found) == 1:
+            return found[0], memory
+        nothing = np.empty((1, 0, len(self.facts.sites), self.classes), np.float32)
+        return np.concatenate([nothing, *found], axis=1), memory
+
+
+def _after(waiting: Array, chunk: Array) -> Array:
+    """Return the steps that are not used up, and after them those of a chunk."""
+    if not waiting.shape[1]:
+        return np.asarray(chunk, np.float32)
+    return np.concatenate([waiting, chunk], axis=1, dtype=np.float32)

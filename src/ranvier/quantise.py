@@ -108,7 +108,7 @@ def quantise(
     ValueError
         If the network gets hardly faster and no method is given, a recording is of a subject of the
         test part, nothing is left to calibrate on or to compare, a weight is not finite, or an
-        option is out of range.
+        option is out of range; or if torch is not installed, which makes the graph anew.
     """
     if not 0 <= margin < 1 or windows < 1:
         raise ValueError(
@@ -120,7 +120,7 @@ def quantise(
     calibration, held_out = _chosen(decoder, recordings, check)
     plain = replace(decoder, engine="onnx", eight_bits=None)
     seen = _seen(plain, calibration, windows) if plan.method == "static" else []
-    content = quantised(plain.onnx(), plan.method, seen, parts=plan.parts)
+    content = quantised(plain.exported(), plan.method, seen, parts=plan.parts)
     written = Written(decoder._fingerprint, content)
     small = replace(decoder, engine="int8", eight_bits=written)
     pairs = [(plain.predict(one), small.predict(one)) for one in held_out]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.polynomial import Chebyshev, Polynomial
 
-from ranvier.export.c_constants import STORED, Constant, Field, joined, stored
+from ranvier.export.c_constants import STORED, Constant, Field, joined, number, stored
 from ranvier.export.c_part import Part, Place, check_alone
 from ranvier.export.c_products import emit_product, padded
 from ranvier.networks.carried import CarriedNetwork
@@ -28,20 +30,22 @@ def emit_arnn(network: Any, place: Place) -> Part:
     """
     check_alone(network, place)
     sizes = {**_sizes(network), **_steps(network)}
-    tables = _tables(network.cell, network.readout, sizes, place)
+    powers = _powers(network.cell)
+    tables = _tables(network.cell, network.readout, powers, sizes, place)
+    room = _room(sizes, tables, place)
     return Part(
         place,
-        _code(sizes, tables, place),
+        _code(sizes, tables, powers, room, place),
         "float",
         sizes["classes"],
         needs=("state", "scratch"),
         uses=("bits", "raised", "inverse_root", "dot"),
         constants=tables,
         state=_state(sizes, place),
-        scratch=_scratch(sizes, tables, place),
+        scratch=(Field("float", "room", (sum(room.values()) + CACHE_LINE // 4 - 1,)),),
         start=f"    memcpy(state->{place.part}_memory, {place.part}_first_state, "
         f"sizeof {place.part}_first_state);\n",
-        operations=_operations(sizes),
+        operations=_operations(sizes, powers),
     )
 
 
@@ -57,6 +61,7 @@ def _sizes(network: Any) -> dict[str, int]:
         "size": cell.head_size,
         "half": cell.head_size // 2,
         "joined": cell.joined,
+        "gauges": min(hidden, len(network.channels) + 1),
         "classes": network.readout.out_features,
     }
 
@@ -75,11 +80,14 @@ def _steps(network: Any) -> dict[str, int]:
     return {"steps": steps, "apart": apart, "flying": flying, "cycle": flying * apart}
 
 
-def _tables(cell: Any, readout: Any, sizes: dict[str, int], place: Place) -> tuple[Constant, ...]:
+def _tables(
+    cell: Any, readout: Any, powers: Powers, sizes: dict[str, int], place: Place
+) -> tuple[Constant, ...]:
     """Return all weights, the scale of each norm within those after it."""
+    gauge, project = _embedded(cell)
     matrices = {
-        "embed": _numbers(cell.embed.weight),
-        "project": _numbers(cell.project.weight) * _numbers(cell.norm.weight),
+        "gauge": gauge[:, :-1],
+        "project": project[:, :-1],
         "state_project": _numbers(cell.state_project.weight) * _numbers(cell.state_norm.weight),
         "join": _numbers(cell.join.weight),
     }
@@ -89,10 +97,11 @@ def _tables(cell: Any, readout: Any, sizes: dict[str, int], place: Place) -> tup
     cosine, sine = _turns(sizes)
     plain = {
         "zero": np.zeros(1),
-        "embed_bias": _numbers(cell.embed.bias),
+        "gauge_bias": gauge[:, -1],
+        "project_bias": project[:, -1],
         "gates_bias": gates_bias,
         "answer_bias": bias,
-        "scales": _scales(cell),
+        "scales": powers.scales,
         "cosine": cosine,
         "sine": sine,
         "first_state": _beside(_numbers(cell.first_state), sizes),
@@ -127,12 +136,67 @@ def _gates(cell: Any) -> tuple[Array, Array]:
     return _numbers(cell.gates.weight) * gain[:, None], _numbers(cell.gates.bias) * gain + shift
 
 
-def _scales(cell: Any) -> Array:
-    """Return the scales of queries and keys, (use, 2, feature), whose products give powers of 2."""
+def _embedded(cell: Any) -> tuple[Array, Array]:
+    """Fold the embedding, with its biases as a last column, into what is made of it.
+
+    The first part has the length that the embedding has beside its mean, in fewer rows; the second
+    are queries, keys and values before the norm divides by that length.
+    """
+    embed = np.column_stack([_numbers(cell.embed.weight), _numbers(cell.embed.bias)])
+    embed -= embed.mean(axis=0)
+    project = _numbers(cell.project.weight) * _numbers(cell.norm.weight)
+    return np.asarray(np.linalg.qr(embed, mode="r")), project @ embed
+
+
+CACHE_LINE = 64
+"""Bytes that a load or store of vectors should not reach across."""
+
+NEAR = 0.33
+"""Scores for which a polynomial of degree 4 is the exponential, to 3e-6 of it."""
+
+MOST_HALVED = 2
+"""How often scores may be halved for that; larger ones become powers of two of any size."""
+
+
+@dataclass(frozen=True)
+class Powers:
+    """How products of queries and keys become the weights of an average.
+
+    ``scales`` are those of queries and keys, (use, 2, feature). ``halved`` says how often they make
+    the products half as large for the ``polynomial``, -1 where powers of two are taken instead.
+    """
+
+    halved: int
+    scales: Array
+    polynomial: Mapping[str, float]
+
+
+def _powers(cell: Any) -> Powers:
     size = cell.head_size
     largest = math.sqrt(100 * math.log(2) * math.sqrt(size))
-    factor = math.sqrt(math.log2(math.e) / math.sqrt(size))
-    return factor * np.clip(_numbers(cell.scales), -largest, largest)
+    scales = np.clip(_numbers(cell.scales), -largest, largest)
+    highest = np.abs(scales).max(axis=-1).prod(axis=-1).max() / math.sqrt(size)
+    if not math.isfinite(highest):
+        raise ValueError("Invalid weights: cell.scales has one that is not finite")
+    halved = math.ceil(math.log2(max(highest, NEAR) / NEAR))
+    if halved > MOST_HALVED:
+        return Powers(-1, scales * math.sqrt(math.log2(math.e) / math.sqrt(size)), {})
+    return Powers(halved, scales / math.sqrt(2**halved * math.sqrt(size)), _exponential())
+
+
+def _exponential() -> dict[str, float]:
+    """Return the numbers of (y + z + middle) y + outer, with y = z² + inner and z = x + shift.
+
+    That is near a multiple of the exponential of x: any polynomial of degree 4 can be written so
+    (Motzkin; Knuth, The Art of Computer Programming, 4.6.4).
+    """
+    found = Chebyshev.interpolate(np.exp, 4, domain=[-NEAR, NEAR]).convert(kind=Polynomial)
+    found /= found.coef[4]
+    shift = (found.coef[3] - 1) / 4
+    constant, inner, square = found(Polynomial([-shift, 1])).coef[:3]
+    middle = square - 2 * inner
+    outer = constant - inner * (inner + middle)
+    return {"shift": shift, "inner": inner, "middle": middle, "outer": outer}
 
 
 def _turns(sizes: dict[str, int]) -> tuple[Array, Array]:
@@ -165,48 +229,66 @@ def _state(sizes: dict[str, int], place: Place) -> tuple[Field, ...]:
     )
 
 
-def _scratch(
-    sizes: dict[str, int], tables: tuple[Constant, ...], place: Place
-) -> tuple[Field, ...]:
+def _room(sizes: dict[str, int], tables: tuple[Constant, ...], place: Place) -> dict[str, int]:
+    """Return the lengths of what is needed within a call."""
     width, cells, rows = sizes["width"], sizes["cells"], 3 * sizes["joined"] * sizes["width"]
     lengths = {
         "given": cells,
-        "normed": cells,
+        "normed": max(cells, sizes["gauges"] * width),
         "own": rows,
         "other": max(rows, 3 * cells),
         "found": rows,
         "asking": 2 * sizes["size"] * width,
-        "scores": width * width,
+        "weights": width * width,
     }
-    whole = [table.values.size for table in tables if table.ctype != "float"]
     if place.storage.weights != "float32":
-        lengths["unpacked"] = max(whole)
-    return tuple(Field("float", name, (length,)) for name, length in lengths.items())
+        lengths["unpacked"] = max(table.values.size for table in tables if table.ctype != "float")
+    return lengths
 
 
-def _code(sizes: dict[str, int], tables: tuple[Constant, ...], place: Place) -> str:
+def _code(
+    sizes: dict[str, int],
+    tables: tuple[Constant, ...],
+    powers: Powers,
+    room: dict[str, int],
+    place: Place,
+) -> str:
     packed = place.storage.weights != "float32"
-    kinds = sorted({sizes["size"], sizes["joined"], sizes["hidden"]})
+    kinds = sorted({sizes["size"], sizes["joined"], sizes["hidden"], sizes["gauges"]})
     products = [
         emit_product(place, f"by_{rows}", rows, sizes["width"], weights="float32", start="rows")
         for rows in kinds
     ]
-    score = emit_product(
-        place, "score", sizes["width"], sizes["width"], weights="float32", start="rows", turned=True
-    )
-    form = place.fill("arnn_window" if "steps" in sizes else "arnn_carry", **sizes)
+    given = {
+        **_named(tables, place),
+        "form": place.fill("arnn_window" if "steps" in sizes else "arnn_carry", **sizes),
+        "weighing": _weighing(powers, sizes, place),
+        "room": joined((f"    float {name}[{size}];" for name, size in room.items()), "\n"),
+        "line": CACHE_LINE,
+    }
     return joined(
         [
             place.fill("take_sample"),
             place.fill("unpack", weight=STORED[place.storage.weights]) if packed else "",
             *products,
-            score,
-            place.fill("arnn", **sizes, **_named(tables, place), form=form),
+            place.fill("arnn", **sizes, **given),
         ]
     )
 
 
-MATRICES = ("embed", "project", "state_project", "join", "gates")
+def _weighing(powers: Powers, sizes: dict[str, int], place: Place) -> str:
+    """Return the function that makes weights of queries and keys."""
+    width = sizes["width"]
+    if powers.halved < 0:
+        score = emit_product(
+            place, "score", width, width, weights="float32", start="rows", turned=True
+        )
+        return place.fill("arnn_far", **sizes, score=score)
+    given = {name: number(one, "float") for name, one in powers.polynomial.items()}
+    return place.fill("arnn_near", **sizes, **given, halved=powers.halved, near=NEAR)
+
+
+MATRICES = ("gauge", "project", "state_project", "join", "gates")
 
 
 def _named(tables: tuple[Constant, ...], place: Place) -> dict[str, str]:
@@ -221,17 +303,19 @@ def _named(tables: tuple[Constant, ...], place: Place) -> dict[str, str]:
         if place.storage.weights != "float32":
             scale = f"{table}_scale{' + i' if each else ''}"
             count = 1 if each else rows
-            to = f"scratch->during.{place.part}.unpacked"
-            ways[name] = f"{place.part}_unpack({count}, {depth}, {table}{each}, {scale}, {to})"
+            where = f"{table}{each}, {scale}, room->unpacked"
+            ways[name] = f"{place.part}_unpack({count}, {depth}, {where})"
     return ways
 
 
-def _operations(sizes: dict[str, int]) -> float:
+def _operations(sizes: dict[str, int], powers: Powers) -> float:
     """Count multiplications and additions of a sample, on average."""
     width, hidden, rows = sizes["width"], sizes["hidden"], sizes["joined"]
-    attention = 2 * rows * width * 2 + 16 * rows // sizes["size"] * width
-    look = 2 * hidden * sizes["channels"] + 6 * rows * hidden + attention + 5 * hidden
-    exchange = 6 * rows * hidden + 2 * attention + 6 * rows * hidden + 5 * hidden
+    power = 16 if powers.halved < 0 else 7 + powers.halved
+    attention = 2 * rows * width * 2 + power * rows // sizes["size"] * width
+    turns = 8 * 2 * rows
+    look = 2 * sizes["channels"] * (sizes["gauges"] + 3 * rows) + attention + 2 * turns
+    exchange = 6 * rows * hidden + 2 * attention + turns + 6 * rows * hidden + 5 * hidden
     write = 6 * hidden * hidden + 60 * hidden
     answer = 4 * sizes["classes"] * hidden + 5 * hidden
     if "steps" not in sizes:

@@ -1,36 +1,41 @@
 """Products of matrices in C: tiles of rows and columns whose sums stay in registers.
 
 Where the compiler knows vectors as types (gcc, clang), a tile is written with them, because loops
-over an array of sums are kept in memory by most compilers; else it is plain loops.
+over an array of sums are kept in memory by most compilers; else a vector is one number.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from ranvier.export.c_constants import STORED
 from ranvier.export.c_part import Place
 
-ROWS = {"vector": 10, "scalar": 4}
-"""Most rows of a tile, with vectors and without."""
 
-COLUMNS = {"columns_512": 16, "columns_256": 8}
-"""Most columns of a tile, for registers of so many bits; 4 for all others."""
+@dataclass(frozen=True)
+class Registers:
+    """What a processor computes with: numbers in a register, and registers that a tile may use."""
 
+    lanes: int
+    count: int
+
+
+REGISTERS = {
+    "512": Registers(16, 31),
+    "256": Registers(8, 15),
+    "128": Registers(4, 15),
+    "plain": Registers(1, 21),
+}
+"""With vectors of so many bits, and without; one number more is multiplied with them."""
 
 STARTS = {
-    "matrix": {
-        "start_from": "row * stride + c",
-        "start_vector": "*(const {lanes} *)(start + row * stride)",
-        "start_plain": "start[row * stride + c]",
-    },
-    "rows": {
-        "start_from": "row * stride",
-        "start_vector": "start[row * stride]",
-        "start_plain": "start[row * stride]",
-    },
+    "matrix": {"start_from": "row * stride + c", "start_at": "row * stride + v * {lanes}"},
+    "rows": {"start_from": "row * stride", "start_at": "row * stride"},
 }
 """How a product begins: with a number for each of its cells, or with one for each row."""
+
+Shape = dict[str, int]
 
 
 def padded(columns: int) -> int:
@@ -68,21 +73,18 @@ def emit_product(
         Whether what is multiplied with the weights has its rows as columns.
     """
     part, scaled = f"{place.part}_{name}", weights != "float32"
+    at = STARTS[start]["start_at"].format(lanes=f"{part.upper()}_LANES")
     given = {
         "part": part,
         "PART": part.upper(),
         "weight": STORED[weights],
         "columns": columns,
-        "plain": f"weights[k * {columns} + c]",
-        "vector": _vector(part, columns, weights),
+        "taken": _taken(part, weights),
         "scale_parameter": "const float *restrict scale," if scaled else "",
         "scale_argument": "scale + c," if scaled else "",
-        "plain_scaled": " * scale[c]" if scaled else "",
-        "vector_scaled": f" * *(const {part}_lanes *)scale" if scaled else "",
-    }
-    lanes = f"{part}_lanes"
-    given |= {key: text.format(lanes=lanes) for key, text in STARTS[start].items()}
-    given |= {
+        "scaled": f" * *(const {part}_lanes *)(scale + v * {part.upper()}_LANES)" if scaled else "",
+        "start_from": STARTS[start]["start_from"],
+        "start": f"start[{at}]" if start == "rows" else f"*(const {part}_lanes *)(start + {at})",
         "a_from": "row" if turned else "row * depth",
         "a_at": f"k * {rows} + row" if turned else "row * depth + k",
     }
@@ -90,31 +92,49 @@ def emit_product(
         tile: place.fill("multiply_tile", **given, tile=tile, rows=f"{part.upper()}_{size}")
         for tile, size in (("tile", "ROWS"), ("left", "LEFT"))
     }
-    return place.fill("multiply", **given, **tiles, **_sizes(rows, columns), rows=rows)
+    shapes = {
+        f"{key}_{bits}": value
+        for bits, registers in REGISTERS.items()
+        for key, value in shape(rows, columns, registers).items()
+    }
+    return place.fill("multiply", **given, **tiles, **shapes, rows=rows)
 
 
-def _vector(part: str, columns: int, weights: str) -> str:
-    """Return the statement that takes a row of a tile's weights, as numbers that can be added."""
-    row = f"(weights + k * {columns})"
+def _taken(part: str, weights: str) -> str:
+    """Return what takes weights as lanes: first of vectors, then of single numbers."""
     if weights == "float32":
-        return f"const {part}_lanes now = *(const {part}_lanes *){row};"
+        return f"#define {part.upper()}_TAKEN(from) (*(const {part}_lanes *)(from))"
     size = {"int16": 2, "int8": 1}[weights]
-    kind = f"vector_size({size} * {part.upper()}_COLUMNS), aligned({size}), may_alias"
+    kind = f"vector_size({size} * {part.upper()}_LANES), aligned({size}), may_alias"
     return (
-        f"typedef {STORED[weights]} whole __attribute__(({kind}));\n        "
-        f"const {part}_lanes now = __builtin_convertvector(*(const whole *){row}, {part}_lanes);"
+        f"typedef {STORED[weights]} {part}_whole __attribute__(({kind}));\n"
+        f"#define {part.upper()}_TAKEN(from) \\\n"
+        f"    __builtin_convertvector(*(const {part}_whole *)(from), {part}_lanes)"
     )
 
 
-def _sizes(rows: int, columns: int) -> dict[str, int]:
-    """Return the rows of tiles, as few and as even as can be, and of the last one; and columns."""
-    tiles = {kind: -(-rows // most) for kind, most in ROWS.items()}
-    each = {kind: -(-rows // count) for kind, count in tiles.items()}
+def shape(rows: int, columns: int, registers: Registers) -> Shape:
+    """Return the tile that loads the least: lanes, vectors, rows, and the rows that are left."""
+    lanes = next(one for one in (16, 8, 4, 1) if one <= registers.lanes and columns % one == 0)
+    count = columns // lanes
+    return min(
+        (
+            _tiled(rows, count, lanes, vectors, registers.count)
+            for vectors in range(1, count + 1)
+            if count % vectors == 0 and 2 * vectors < registers.count
+        ),
+        key=lambda one: one["loads"],
+    )
+
+
+def _tiled(rows: int, count: int, lanes: int, vectors: int, registers: int) -> Shape:
+    """Return a tile of so many vectors; each step loads them, and a number for each row."""
+    tiles = -(-rows // min(rows, (registers - vectors) // vectors))
+    each = -(-rows // tiles)
     return {
-        **{f"rows_{kind}": count for kind, count in each.items()},
-        **{f"left_{kind}": rows % count for kind, count in each.items()},
-        **{
-            kind: next(one for one in (16, 8, 4) if one <= most and columns % one == 0)
-            for kind, most in COLUMNS.items()
-        },
+        "lanes": lanes,
+        "vectors": vectors,
+        "rows": each,
+        "left": rows % each,
+        "loads": count // vectors * (rows + tiles * vectors),
     }

@@ -62,8 +62,6 @@ class WindowARNN(WindowNetwork):
         If a size or the dropout is out of its range.
     """
 
-    together = False
-
     def __init__(
         self,
         channels: Sequence[str],

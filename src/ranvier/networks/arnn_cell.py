@@ -8,7 +8,7 @@ and head, features as rows and samples as columns,
 
 Queries and keys have unit length, then a learned scale, then a rotation by their place. The scale,
 the size of scores and the change from exp to powers of two, which are faster, are in the tables of
-cosines; a row of ones among the values gives the sums that averages are divided by.
+cosines. When nothing is learnt, ``arnn_in_place`` does it.
 """
 
 from __future__ import annotations
@@ -22,39 +22,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ranvier.networks.arnn_gradients import Attention
+from ranvier.networks.arnn_in_place import Folded, InPlace, Turn, beside, inverse_length
 
 SELF, SEGMENT, STATE = range(3)
 """Rows of the scales: queries and keys within a segment, those of a segment for the state, and
 keys and queries of the state for a segment."""
 
-
-class Folded(NamedTuple):
-    """The weights in the form in which the recurrence uses them."""
-
-    turns: Sequence[tuple[Tensor, Tensor]]
-    """Scale and rotation of queries and keys, by use: twice (2, 1, feature, sample)."""
-    norm: Tensor
-    project: Tensor
-    """From the state to its keys, queries and values, with rows for ``ones``."""
-    ones: Tensor
-    join: Tensor
-    gate: tuple[Tensor, Tensor]
-    room: Sequence[Tensor | None]
-    """Where scores are written when nothing is learnt, for new memory is slow: those of many heads,
-    of a segment and the state, and the halves of these."""
+SELVES_AT_ONCE = 4
+"""How many segments attend to themselves together, so that they stay in the cache."""
 
 
 class Segment(NamedTuple):
-    """What a segment is to the state; heads of all rows of the batch follow one another."""
+    """What a segment is to the state: (batch, head, feature, sample)."""
 
     queries: Tensor
-    """(head, feature, sample)."""
     keys: Tensor
-    """(head, sample, feature)."""
     values: Tensor
-    """(head, feature and a one, sample)."""
     found: Tensor
-    """What it found in itself, (batch, sample, hidden)."""
+    """What it found in itself."""
 
 
 class Cell(nn.Module):
@@ -62,7 +47,6 @@ class Cell(nn.Module):
 
     cosine: Tensor
     sine: Tensor
-    ones: Tensor
     gain: Tensor
     shift: Tensor
 
@@ -91,7 +75,7 @@ class Cell(nn.Module):
         self.mix = nn.Linear(hidden, hidden, bias=False)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden, hidden)
-        for name, table in _tables(hidden, heads, head_size, segment).items():
+        for name, table in _tables(hidden, head_size, segment).items():
             self.register_buffer(name, table, persistent=False)
 
     def attend(self, segments: Tensor, state: Tensor) -> tuple[list[Tensor], Tensor]:
@@ -111,12 +95,20 @@ class Cell(nn.Module):
         state
             Before the last segment; ``update`` takes it past that.
         """
-        folded = self._fold(state.shape[0])
+        if _in_full(state) and not torch.is_grad_enabled():
+            return self._attend_in_place(segments, state)
+        turns, gate = self._turns(), self._gate()
+        cosine, sine = (table.repeat(1, self.heads, 1, 1).flatten(0, 1) for table in turns[STATE])
         attended: list[Tensor] = []
-        for segment in self._hoist(segments, folded):
+        alone = torch.compiler.is_exporting()  # a graph has one row, and is faster without it
+        if alone:
+            state = state[0]
+        for segment in self._hoist(segments, turns):
             if attended:
-                state = _write(attended[-1], state, folded.gate)
-            attended.append(self._exchange(segment, state, folded))
+                state = _write(attended[-1], state, gate)
+            attended.append(self._exchange(segment, state, (cosine, sine)))
+        if alone:
+            return [each[None] for each in attended], state[None]
         return attended, state
 
     def update(self, attended: Tensor, state: Tensor) -> Tensor:
@@ -134,90 +126,76 @@ class Cell(nn.Module):
         return answer.flatten(-2)
 
     def _gate(self) -> tuple[Tensor, Tensor]:
-        """Fold in the shifts, and for what is written that tanh(x) = 2 sigmoid(2x) - 1."""
+        """Fold in the shifts, and for what is written that tanh(x) = 2 sigmoid(2x) - 1.
+
+        In a graph tanh is as fast, and one operator with the product before it.
+        """
+        if torch.compiler.is_exporting():
+            return self.gates.weight, self.gates.bias + self.shift
         bias = torch.addcmul(self.shift, self.gates.bias, self.gain)
         return self.gates.weight * self.gain[:, None], bias
 
-    def _fold(self, batch: int) -> Folded:
+    def _attend_in_place(self, segments: Tensor, state: Tensor) -> tuple[list[Tensor], Tensor]:
+        batch, turns, (gate, bias) = state.shape[0], self._turns(), self._gate()
+        rows = self._heads(self.project.weight, self._tokens(segments))
+        rows = rows.view(len(rows), 3, self.heads, self.head_size, -1)
+        folded = Folded(
+            turn=turns[STATE],
+            norm=self.state_norm.weight,
+            project=self.state_project.weight.expand(batch, -1, -1),
+            join=self.join.weight.mT.contiguous().expand(batch, -1, -1),
+            gate=(gate.mT.contiguous().expand(batch, -1, -1), bias),
+        )
+        place = InPlace(folded, state, heads=self.heads, size=self.head_size)
+        return place.attend(beside(rows, (turns[SEGMENT], turns[SELF]), batch))
+
+    def _turns(self) -> Sequence[Turn]:
+        """Return scales and rotations by use, each twice (2, 1, feature, sample)."""
         largest = _largest_scale(self.head_size)
         scales = self.scales.clamp(-largest, largest)[:, :, None, :, None]
+        if torch.compiler.is_exporting():
+            scales = scales * math.sqrt(math.log(2))
         sines = scales.roll(self.head_size // 2, 3) * self.sine
-        pairs, values = torch.split(self.state_project.weight, [2 * self.joined, self.joined])
-        values = functional.pad(values.view(self.heads, self.head_size, -1), (0, 0, 0, 1))
-        return Folded(
-            turns=tuple(zip((scales * self.cosine).unbind(), sines.unbind(), strict=True)),
-            norm=self.state_norm.weight,
-            project=torch.cat([pairs, values.flatten(0, 1)]).expand(batch, -1, -1),
-            ones=self.ones,
-            join=self.join.weight.mT[: 2 * self.joined].expand(batch, -1, -1),
-            gate=self._gate(),
-            room=self._room(batch),
-        )
+        return tuple(zip((scales * self.cosine).unbind(), sines.unbind(), strict=True))
 
-    def _room(self, batch: int) -> Sequence[Tensor | None]:
-        if torch.is_grad_enabled() or torch.compiler.is_exporting():
-            return (None,) * 4
-        samples = len(self.first_state)
-        room = self.first_state.new_empty(4 * batch * self.heads, samples, samples)
-        one, two, *_ = room.chunk(4)
-        return room, room[: 2 * batch * self.heads], one, two
+    def _tokens(self, segments: Tensor) -> Tensor:
+        """Return (segment and batch, hidden, sample)."""
+        normed: Tensor = self.norm(self.embed(segments))
+        return normed.flatten(0, 1).mT
 
-    def _hoist(self, segments: Tensor, folded: Folded) -> Iterable[Segment]:
+    def _heads(self, weight: Tensor, tokens: Tensor) -> Tensor:
+        """Return (batch, head, feature, sample) of (batch, hidden, sample)."""
+        heads = len(weight) // self.head_size
+        return _product(weight, tokens).view(-1, heads, self.head_size, tokens.shape[-1])
+
+    def _hoist(self, segments: Tensor, turns: Sequence[Turn]) -> Iterable[Segment]:
         """Do for all segments at once what does not depend on the state."""
-        count, batch, samples, _ = segments.shape
-        heads, size = self.heads, self.head_size
-        tokens = self.norm(self.embed(segments)).flatten(0, 1)
-        rows = torch.bmm(self.project.weight.expand(tokens.shape[0], -1, -1), tokens.mT)
-        rows = rows.view(-1, 3, heads, size, samples)
-        pairs = rows[:, :2] * _inverse_length(rows[:, :2])
-        rolled = pairs.roll(size // 2, -2)
-        queries, keys, cross_queries, cross_keys = (
-            _turn(*each).flatten(0, 1)
-            for cosine, sine in (folded.turns[SELF], folded.turns[SEGMENT])
-            for each in zip(pairs.unbind(1), rolled.unbind(1), cosine, sine, strict=True)
+        batch, tokens = segments.shape[1], self._tokens(segments)
+        weights = (self.project.weight[i * self.joined : (i + 1) * self.joined] for i in range(3))
+        queries, keys, values = (self._heads(weight, tokens) for weight in weights)
+        (asking, own_queries), (asked, own_keys) = (
+            _turned(
+                _unit(each),
+                [(cosine[row], sine[row]) for cosine, sine in (turns[SEGMENT], turns[SELF])],
+            )
+            for row, each in enumerate((queries, keys))
         )
-        values = functional.pad(rows[:, 2], (0, 0, 0, 1), value=1.0).flatten(0, 1)
-        found = self._find(queries, keys, values, folded.room[0], 4 * batch * heads)
-        return map(
-            Segment,
-            cross_queries.view(count, -1, size, samples).unbind(),
-            cross_keys.view(count, -1, size, samples).mT.unbind(),
-            values.view(count, -1, size + 1, samples).unbind(),
-            found.view(count, batch, samples, -1).unbind(),
-        )
+        found = _average_in_turn(own_queries, own_keys, values, SELVES_AT_ONCE * batch)
+        for first in range(0, len(tokens), batch):
+            parts = (asking, asked, values, found)
+            yield Segment(*(part[first : first + batch] for part in parts))
 
-    def _find(
-        self, queries: Tensor, keys: Tensor, values: Tensor, room: Tensor | None, at_once: int
-    ) -> Tensor:
-        """Self attention, (segment and batch, sample, hidden), of many heads at a time."""
-        pieces = (torch.split(each, at_once) for each in (queries, keys, values))
-        found = [_average(q, k.mT, v, room) for q, k, v in zip(*pieces, strict=True)]
-        joined = torch.cat(found).view(-1, self.joined, queries.shape[-1]).mT
-        weight = self.join.weight.mT[2 * self.joined :]
-        return torch.bmm(joined, weight.expand(joined.shape[0], -1, -1))
-
-    def _exchange(self, segment: Segment, state: Tensor, folded: Folded) -> Tensor:
+    def _exchange(self, segment: Segment, state: Tensor, turn: Turn) -> Tensor:
         """Return what a segment found in the state, the state in it, and it in itself."""
-        batch, samples, hidden = state.shape
-        heads, size, joined = self.heads, self.head_size, self.joined
-        normed = torch.layer_norm(state, (hidden,), folded.norm)
-        rows = torch.baddbmm(folded.ones, folded.project, normed.mT)
-        pairs, values = rows.split_with_sizes([2 * joined, joined + heads], 1)
-        pairs = pairs.view(batch, 2, heads, size, samples)
-        turned = _turn(pairs, pairs.roll(size // 2, -2), *folded.turns[STATE])
-        turned = turned.mul_(_inverse_length(pairs)).transpose(0, 1)
-        keys, queries = turned.reshape(-1, size, samples).chunk(2)
-        both, values = folded.room[1], values.reshape(-1, size + 1, samples)
-        if both is None:
-            asking = _average(segment.queries, keys.mT, values)
-            asked = _average(queries, segment.keys, segment.values)
-            found = torch.stack([asking, asked])
-        else:
-            torch.bmm(keys.mT, segment.queries, out=folded.room[2])
-            torch.bmm(segment.keys, queries, out=folded.room[3])
-            found = _read(both, torch.cat([values, segment.values]))
-        found = found.view(2, batch, joined, samples).permute(1, 3, 0, 2)
-        return torch.baddbmm(segment.found, found.reshape(batch, samples, -1), folded.join)
+        *batch, samples, hidden = state.shape
+        normed = torch.layer_norm(state, (hidden,), self.state_norm.weight).mT
+        pairs = self._heads(self.state_project.weight[: 2 * self.joined], normed)
+        values = self._heads(self.state_project.weight[2 * self.joined :], normed)
+        (turned,) = _turned(_unit(pairs), [turn])
+        asking = _average(segment.queries, turned[:, : self.heads], values)
+        asked = _average(turned[:, self.heads :], segment.keys, segment.values)
+        found = torch.cat([asking, asked, segment.found], dim=1).view(*batch, -1, samples).mT
+        return _product(found, self.join.weight.mT)
 
 
 def _largest_scale(head_size: int) -> float:
@@ -225,60 +203,77 @@ def _largest_scale(head_size: int) -> float:
     return math.sqrt(100 * math.log(2) * math.sqrt(head_size))
 
 
-def _tables(hidden: int, heads: int, head_size: int, samples: int) -> dict[str, Tensor]:
-    """Constants: rotations for scores that are powers of two, rows of ones, gates' gain and shift.
+def _tables(hidden: int, head_size: int, samples: int) -> dict[str, Tensor]:
+    """Constants: rotations for scores that are powers of two, gates' gain and shift.
 
     A half that is rolled past the other takes the sign in ``sine``.
     """
-    half, joined = head_size // 2, heads * head_size
+    half = head_size // 2
     frequency = 10000.0 ** (-torch.arange(half) / half)
     angle = torch.outer(frequency.repeat(2), torch.arange(samples))
     size = torch.full((head_size, 1), math.sqrt(math.log2(math.e) / math.sqrt(head_size)))
-    ones = torch.zeros(3 * joined + heads, samples)
-    ones[2 * joined + head_size :: head_size + 1] = 1
     part = torch.ones(hidden)
     return {
         "cosine": size * angle.cos(),
         "sine": torch.cat([-size[:half], size[half:]]) * angle.sin(),
-        "ones": ones,
         "gain": torch.cat([2 * part, part, part]),
         "shift": torch.cat([0 * part, -part, part]),
     }
 
 
-def _turn(pairs: Tensor, rolled: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    return (pairs * cosine).addcmul_(rolled, sine)
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """Multiply matrices, one of which is the same for all rows of the batch."""
+    if torch.compiler.is_exporting():
+        return torch.matmul(left, right)
+    batch = len(left) if left.dim() > right.dim() else len(right)
+    return torch.bmm(left.expand(batch, -1, -1), right.expand(batch, -1, -1))
 
 
-def _inverse_length(features: Tensor) -> Tensor:
-    """1 / length of (..., feature, sample), at most 1e12."""
-    return features.square().sum(-2, keepdim=True).clamp_min_(1e-24).rsqrt_()
+def _unit(features: Tensor) -> Tensor:
+    """Bring (..., feature, sample) to a length of 1; what is below 1e-12 stays shorter."""
+    if torch.compiler.is_exporting():  # one operator
+        length: Tensor = torch.linalg.vector_norm(features, dim=-2, keepdim=True)
+        return features / length.clamp_min(1e-12)
+    return features * inverse_length(features)
 
 
-def _average(queries: Tensor, keys: Tensor, values: Tensor, room: Tensor | None = None) -> Tensor:
-    """Average values by what keys and queries have in common; shapes as in ``Attention``."""
+def _turned(features: Tensor, turns: Iterable[Turn]) -> list[Tensor]:
+    rolled = features.roll(features.shape[-2] // 2, -2)
+    return [(features * cosine).addcmul_(rolled, sine) for cosine, sine in turns]
+
+
+def _average(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Average values by what keys and queries have in common, (batch, head, feature, sample)."""
     if _learning_in_full(values):
-        found: Tensor = Attention.apply(queries, keys, values)  # type: ignore[no-untyped-call]
-        return found
-    return _read(torch.bmm(keys, queries, out=None if room is None else room[: len(keys)]), values)
+        heads = (each.flatten(0, 1) for each in (queries, keys, values))
+        found: Tensor = Attention.apply(*heads)  # type: ignore[no-untyped-call]
+        return found.view_as(queries)
+    scores = keys.mT @ queries
+    powers = scores.exp() if torch.compiler.is_exporting() else scores.exp2()
+    return torch.matmul(values, powers) / powers.sum(-2, keepdim=True)
 
 
-def _read(scores: Tensor, values: Tensor) -> Tensor:
-    """Average values, (head, feature and a one, key), by scores, (head, key, query)."""
-    exporting = torch.compiler.is_exporting()  # ONNX has powers of any base, which are slow
-    powers = (scores * math.log(2)).exp() if exporting else scores.exp2_()
-    read = torch.bmm(values, powers)
-    total, weight = read.split_with_sizes([read.shape[1] - 1, 1], 1)
-    return total / weight
+def _average_in_turn(queries: Tensor, keys: Tensor, values: Tensor, at_once: int) -> Tensor:
+    """Do as ``_average``, for some rows of the batch at a time."""
+    pieces = (torch.split(each, at_once) for each in (queries, keys, values))
+    return torch.cat([_average(*piece) for piece in zip(*pieces, strict=True)])
 
 
 def _write(attended: Tensor, state: Tensor, gate: tuple[Tensor, Tensor]) -> Tensor:
+    if torch.compiler.is_exporting():
+        parts = zip(*(part.chunk(3) for part in gate), strict=True)
+        new, admit, keep = (functional.linear(attended, *part) for part in parts)
+        return state * keep.sigmoid() + new.tanh() * admit.sigmoid()
     new, admit, keep = functional.linear(attended, *gate).sigmoid_().chunk(3, -1)
     return (state * keep).sub_(admit).addcmul_(new, admit, value=2)
 
 
 def _learning_in_full(values: Tensor) -> bool:
-    """Whether gradients are wanted, in the precision of the weights."""
-    if not torch.is_grad_enabled() or torch.compiler.is_exporting():
+    return _in_full(values) and torch.is_grad_enabled()
+
+
+def _in_full(values: Tensor) -> bool:
+    """Whether it is computed, not made a graph, and in the precision of the weights."""
+    if torch.compiler.is_exporting():
         return False
     return not torch.is_autocast_enabled(values.device.type)

@@ -1,8 +1,8 @@
 """The attention of ARNN with a backward pass by hand, which is faster than that of autograd.
 
-For queries ``q``, keys ``k`` and values ``v`` of a head, with a row of ones as the last of ``v``:
+For queries ``q``, keys ``k`` and values ``v`` of a head, which get a row of ones as their last:
 
-    p = 2 ** (k q)          r = v p         found = r without its last row / its last row
+    p = 2 ** (k' q)         r = v p         found = r without its last row / its last row
 
 Autograd goes over ``p`` three times for the gradient of the power. Here the factor log 2 goes into
 the values, which are few, and the gradient of the scores is made where that of ``p`` lies.
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 
 class Attention(torch.autograd.Function):
@@ -31,12 +32,11 @@ class Attention(torch.autograd.Function):
             Of autograd.
         queries
             (head, feature, query).
-        keys
-            (head, key, feature).
-        values
-            (head, feature and a one, key).
+        keys, values
+            (head, feature, key).
         """
-        powers = torch.bmm(keys, queries).exp2_()
+        values = functional.pad(values, (0, 0, 0, 1), value=1.0)
+        powers = torch.bmm(keys.mT, queries).exp2_()
         read, total = torch.bmm(values, powers).tensor_split([-1], dim=1)
         found = read / total
         ctx.save_for_backward(queries, keys, values, powers, found, total)
@@ -51,7 +51,7 @@ class Attention(torch.autograd.Function):
         of_read = torch.cat([grad, of_total], dim=1).div_(total)
         scores = torch.bmm(values.mT * math.log(2), of_read).mul_(powers)
         return (
-            torch.bmm(keys.mT, scores),
-            torch.bmm(scores, queries.mT),
-            torch.bmm(of_read, powers.mT),
+            torch.bmm(keys, scores),
+            torch.bmm(queries, scores.mT),
+            torch.bmm(of_read[:, :-1], powers.mT),
         )

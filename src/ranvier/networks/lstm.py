@@ -44,8 +44,6 @@ class WindowLSTM(WindowNetwork):
         If a size is below 1.
     """
 
-    together = False
-
     def __init__(
         self,
         channels: Sequence[str],

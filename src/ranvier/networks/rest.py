@@ -20,9 +20,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
@@ -31,41 +30,15 @@ from torch.nn import functional
 from ranvier.networks.graph import weights_between
 from ranvier.networks.readout import LEAST_VALID, Factor, rescale
 from ranvier.networks.rest_gradients import Recurrence
+from ranvier.networks.rest_graph import GraphConvolution, with_itself
 from ranvier.networks.rest_masks import draw_by_row, draw_masks
+from ranvier.networks.rest_row import Given, Row
+from ranvier.networks.rest_state import RESTState, ages_around
 from ranvier.networks.rest_update import Mask, Step, Weights, by_step, held_within, whole
 
 Update = Literal["expected", "always", "sampled"]
 Masks = Callable[[int], Sequence[Mask]]
 """Gives what each update of a step is multiplied by."""
-
-
-class RESTState(NamedTuple):
-    """What is carried from step to step."""
-
-    memory: Tensor
-    """Electrodes' states (batch, node, hidden); for clips the projections of the last steps, with
-    the bias of the recurrence, (batch, step, node, hidden)."""
-    valid: Tensor
-    """For clips, whether the last steps were valid, (batch, step); else empty."""
-    age: Tensor
-    """Steps since the start or the last gap, (batch,)."""
-    seed: Tensor
-    """Seed of the masks of each row, (batch,); used by sampled updates alone."""
-    drawn: Tensor
-    """Outputs for which masks were drawn, (batch,)."""
-
-
-class GraphConvolution(nn.Module):
-    """W Σ_j a[j, i] h_j + b + V h_i: what the neighbours send and what the node keeps."""
-
-    def __init__(self, hidden: int) -> None:
-        super().__init__()
-        self.neighbours = nn.Linear(hidden, hidden)
-        self.own = nn.Linear(hidden, hidden, bias=False)
-
-    def fused(self) -> Tensor:
-        """Return the weights of both, side by side: what a node sends and then what it keeps."""
-        return torch.cat([self.neighbours.weight, self.own.weight]).T
 
 
 class REST(nn.Module):
@@ -146,9 +119,11 @@ class REST(nn.Module):
         self.first = GraphConvolution(hidden)
         self.second = GraphConvolution(hidden)
         self.readout = nn.Linear(hidden, classes)
-        graph = _paired(weights_between(channels, adjacency), normalise)
-        self.register_buffer("graph", graph, persistent=False)
+        graph = with_itself(weights_between(channels, adjacency), normalise)
+        self.register_buffer("graph", graph.flatten(1), persistent=False)
+        self.register_buffer("graph_of_row", graph.mT.flatten(0, 1), persistent=False)
         self.graph: Tensor
+        self.graph_of_row: Tensor
 
     def outputs(self, steps: int) -> int:
         """Return how many outputs are known: one a step, for clips once the first is full."""
@@ -175,7 +150,8 @@ class REST(nn.Module):
         if self.memory == "clip":
             shape = (batch, self.clip - 1, *state.memory.shape[2:])
             memory = state.memory.new_zeros(shape)
-            state = state._replace(memory=memory, valid=memory[..., 0, 0] > 0)
+            valid = memory[..., 0, 0] > 0
+            state = state._replace(memory=memory, valid=valid, age=state.age[:0])
         return 1, state._replace(seed=state.seed[:0], drawn=state.drawn[:0])
 
     def forward(
@@ -207,6 +183,8 @@ class REST(nn.Module):
         state
             For the next call.
         """
+        if self._alone(features, state, generator):
+            return self._step_of_row(features, state)
         invalid = features.sum(dim=-1).isnan()  # a sum reads the features only once
         valid = (~invalid).to(features.dtype).mean(dim=-1) >= LEAST_VALID
         projected = self._project(features, invalid)
@@ -215,10 +193,44 @@ class REST(nn.Module):
         silent = ~answering[..., None] | invalid[:, invalid.shape[1] - answering.shape[1] :]
         return self.readout(states).masked_fill(silent[..., None], torch.nan), state
 
+    def _alone(self, features: Tensor, state: RESTState, generator: torch.Generator | None) -> bool:
+        """Whether a row answers whose updates are all the same, for clips with one output."""
+        batch, steps = features.shape[:2]
+        if batch != 1 or not steps or generator is not None or self.update == "sampled":
+            return False
+        if self.memory == "clip" and self.outputs(state.memory.shape[1] + steps) != 1:
+            return False
+        if torch.compiler.is_exporting():
+            return True
+        return not (torch.is_grad_enabled() or torch.is_autocast_enabled(features.device.type))
+
+    def _step_of_row(self, features: Tensor, state: RESTState) -> tuple[Tensor, RESTState]:
+        given, row = Given.of(features), self._row()
+        if self.memory == "carry":
+            states, ages, state = row.carry(given, state)
+            silent = given.invalid | (ages <= self.warm_up)
+        else:
+            last, valid, state = row.clip(given, state)
+            silent = given.invalid[:, -1:] | ~valid.all(dim=1, keepdim=True)
+            states = [last]
+        logits = self.readout(torch.stack(states) if len(states) > 1 else states[0])
+        return torch.where(silent[..., None], torch.nan, logits), state
+
+    def _row(self) -> Row:
+        rate = 1.0 if self.update == "always" else self.fire_rate
+        return Row.of(
+            (self.project.weight.T, self.recur.weight.T, self.recur.bias),
+            (self.first.stacked(), self.first.neighbours.bias),
+            (self.second.stacked(), self.second.neighbours.bias),
+            self.graph_of_row,
+            (rate, round(sum(self.repeats) / 2)),
+            self._within_bound,
+        )
+
     def _project(self, features: Tensor, invalid: Tensor) -> Tensor:
         """Return the projections, zero where nothing is known, and the bias of the recurrence."""
         weight, bias = self.project.weight, self.recur.bias
-        if not torch.compiler.is_exporting() and not invalid.any():
+        if not invalid.any():
             return functional.linear(features, weight, bias)
         present = (~invalid).to(features.dtype)[..., None]
         return functional.linear(features.nan_to_num(0.0), weight) * present + bias
@@ -228,9 +240,8 @@ class REST(nn.Module):
     ) -> tuple[Tensor, Tensor, RESTState]:
         if not projected.shape[1]:
             return projected, valid, state
-        ages = _ages(valid, state.age)
-        started = torch.cat([state.age[:, None], ages[:, :-1]], dim=1) > 0
-        missing = (~started).to(projected.dtype)[..., None, None]
+        before, ages = ages_around(valid[..., None], state.age)
+        missing = (before == 0).to(projected.dtype)[..., None]
         entering = torch.addcmul(projected, missing, self.recur.bias, value=-1)
         masks_of = self._masks(state.memory.shape, state, generator)
         going_on = valid[..., None, None].unbind(1)
@@ -241,8 +252,9 @@ class REST(nn.Module):
             )
         )
         states = list(self._follow(entering, 1, state.memory, steps))
-        after = state._replace(memory=states[-1], age=ages[:, -1], drawn=state.drawn + len(states))
-        return torch.stack(states, 1), ages > self.warm_up, after
+        age, drawn = ages[:, -1, 0], state.drawn + len(states)
+        after = state._replace(memory=states[-1], age=age, drawn=drawn)
+        return torch.stack(states, 1), ages[..., 0] > self.warm_up, after
 
     def _clips(
         self, projected: Tensor, valid: Tensor, state: RESTState, generator: torch.Generator | None
@@ -358,7 +370,7 @@ class REST(nn.Module):
 
 def _learning_in_full(memory: Tensor) -> bool:
     """Whether gradients are wanted, in the precision of the weights."""
-    if not torch.is_grad_enabled() or torch.compiler.is_exporting():
+    if not torch.is_grad_enabled():
         return False
     return not torch.is_autocast_enabled(memory.device.type)
 
@@ -372,20 +384,3 @@ def _check_options(**given: str) -> None:
     for name, value in given.items():
         if value not in allowed[name]:
             raise ValueError(f"Invalid {name}: {value!r}, possible options: {list(allowed[name])}")
-
-
-def _paired(weights: npt.NDArray[np.floating], normalise: str) -> Tensor:
-    """Return for each target, by turns, the weight of each source and whether it is the target."""
-    incoming = torch.as_tensor(weights, dtype=torch.float32).T
-    if normalise == "in_degree":
-        degree = incoming.sum(dim=1, keepdim=True)
-        incoming = incoming / torch.where(degree == 0, 1.0, degree)
-    return torch.stack([incoming, torch.eye(len(incoming))], dim=-1).flatten(1)
-
-
-def _ages(valid: Tensor, age: Tensor) -> Tensor:
-    """Return steps since the start or the last gap, (batch, step), from the age before them."""
-    count = torch.arange(1, valid.shape[1] + 1, device=valid.device)
-    gaps = count * ~valid
-    last_gap = gaps.cummax(dim=1).values if len(count) > 1 else gaps
-    return count - last_gap + age[:, None] * (last_gap == 0)

@@ -59,8 +59,8 @@ class Recurrence(torch.autograd.Function):
                 entered, found, memory = _advance(laid, rows, memory, mask)
                 kept += [entered, found]
             if longest < float("inf"):
-                memory, share = held_within(memory, longest)
-                kept += [memory, share]
+                memory, excess = held_within(memory, longest)
+                kept += [memory, excess]
             memory = memory if step.going_on is None else memory * step.going_on
             states.append(memory)
             ctx.steps.append(step)
@@ -134,7 +134,7 @@ def _sent_and_own(weights: Weights, grad: Tensor) -> Tensor:
     return torch.cat([sent, grad], dim=2).flatten(0, 1)
 
 
-def _back_through_bound(grad: Tensor, share: Tensor, held: Tensor, longest: float) -> Tensor:
+def _back_through_bound(grad: Tensor, excess: Tensor, held: Tensor, longest: float) -> Tensor:
     """Return the gradient of a memory from that of the same held within the bound."""
-    along = (grad * held).sum(dim=-1, keepdim=True) / longest**2 * (share < 1)
-    return torch.addcmul(grad, held, along, value=-1).mul_(share)
+    along = (grad * held).sum(dim=-1, keepdim=True) / longest**2 * (excess > 1)
+    return torch.addcmul(grad, held, along, value=-1).div_(excess)

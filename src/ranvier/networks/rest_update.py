@@ -83,7 +83,7 @@ def whole(entering: Tensor, missing: Missing, bias: Tensor) -> Tensor:
 
 
 def held_within(memory: Tensor, longest: float) -> tuple[Tensor, Tensor]:
-    """Return a memory with no node longer than this, and what each was multiplied by."""
+    """Return a memory with no node longer than this, and what each was divided by."""
     length = torch.linalg.vector_norm(memory, dim=-1, keepdim=True)
-    share = longest / length.clamp(min=longest)
-    return memory * share, share
+    excess = length.clamp(min=longest) / longest
+    return memory / excess, excess

@@ -121,9 +121,6 @@ class WindowNetwork(nn.Module):
         If one of these is out of its range.
     """
 
-    together = True
-    """Whether windows side by side are quicker in a graph than one after the other."""
-
     def __init__(
         self,
         channels: Sequence[str],
