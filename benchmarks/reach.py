@@ -2,6 +2,7 @@
 
     python benchmarks/reach.py choose [SESSION.npz]
     python benchmarks/reach.py test [SESSION.npz]
+    python benchmarks/reach.py nested [SESSION.npz]
 
 ``choose`` sees the first 80 % of the trials alone: each candidate is trained on four of five blocks
 of these trials and scored on the fifth, in turn, and the best settings of each decoder go to
@@ -10,6 +11,11 @@ one candidate there is nothing to choose. ``test`` trains the chosen decoders on
 scores them once on every bin of the last 20 %. No window reaches beyond its trial: what a window
 would see before it is no spikes. Differences to ridge with history come with an interval from
 drawing the test trials anew.
+
+``nested`` rests on no single test part: each of five blocks of all trials is scored once, by
+decoders whose settings and passes were chosen as above inside the other four, the settings between
+the first and the last candidate, to have it done in an hour. Training and choice see trials before
+and after a block. What has nothing to choose is left out.
 
 The session is not part of the project; see the docs for where it comes from.
 """
@@ -20,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -168,11 +175,16 @@ def choose(session: Path) -> None:
     trials = trials_of(read_one(session))
     known = trials[: round(0.8 * len(trials))]
     print(f"{len(known)} of {len(trials)} trials", flush=True)
-    chosen = {}
-    for decoder, candidates in CANDIDATES.items():
-        results = [blocked(one, known, alone=len(candidates) == 1) for one in candidates]
-        chosen[decoder] = max(results, key=lambda one: one["r2"] or 0.0)
-    CHOICE.write_text(json.dumps(chosen, indent=1) + "\n")
+    CHOICE.write_text(json.dumps(chosen(known, CANDIDATES), indent=1) + "\n")
+
+
+def chosen(known: Sequence[Recording], candidates: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the best settings of each decoder by blocked validation."""
+    best = {}
+    for decoder, options in candidates.items():
+        results = [blocked(one, known, alone=len(options) == 1) for one in options]
+        best[decoder] = max(results, key=lambda one: one["r2"] or 0.0)
+    return best
 
 
 def blocked(candidate: Any, known: Sequence[Recording], *, alone: bool) -> dict[str, Any]:
@@ -202,25 +214,55 @@ def test(session: Path) -> None:
     print(f"{len(truth)} test trials, {sum(map(len, truth))} bins", flush=True)
     ridge: list[np.ndarray] = []
     for decoder, one in json.loads(CHOICE.read_text()).items():
-        candidate = one["network"], one["settings"], one["training"]
-        runs = []
-        with tempfile.TemporaryDirectory() as folder:
-            ready = ready_for(candidate, trials, folder)
-            train, held = standardised(ready[:first], ready[first:], candidate)
-            for seed in range(1 if one["network"] in {"wiener", "kalman"} else SEEDS):
-                network, _ = trained(candidate, train, train, seed=seed)
-                runs.append(list(outputs_of(network, held)))
-        weights = sum(p.numel() for p in network.parameters() if p.requires_grad)
+        runs = decoded(one, trials[:first], trials[first:], SEEDS)
         ridge = runs[0] if decoder.startswith("ridge") else ridge
-        scores = np.array([r2(np.concatenate(truth), np.concatenate(run)) for run in runs])
-        low, high = interval(truth, runs, ridge)
-        gain, spread = scores.mean() - r2_mean(truth, ridge), scores.mean(axis=1).std()
-        print(
-            f"{decoder} ({weights} weights): x {scores[:, 0].mean():.3f}, y "
-            f"{scores[:, 1].mean():.3f}, sd over {len(runs)} seeds {spread:.3f}, "
-            f"to ridge {gain:+.3f} [{low:+.3f}, {high:+.3f}]",
-            flush=True,
-        )
+        tell(decoder, truth, runs, ridge)
+
+
+def decoded(
+    choice: Mapping[str, Any], known: Sequence[Recording], held: Sequence[Recording], seeds: int
+) -> list[list[np.ndarray]]:
+    """Return what a chosen decoder says of each held-out trial, once for each seed."""
+    candidate = choice["network"], choice["settings"], choice["training"]
+    runs = []
+    with tempfile.TemporaryDirectory() as folder:
+        ready = ready_for(candidate, [*known, *held], folder)
+        train, other = standardised(ready[: len(known)], ready[len(known) :], candidate)
+        for seed in range(1 if choice["network"] in {"wiener", "kalman"} else seeds):
+            network, _ = trained(candidate, train, train, seed=seed)
+            runs.append(list(outputs_of(network, other)))
+    weights = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    print(f"{choice['network']}: {weights} weights", flush=True)
+    return runs
+
+
+def tell(decoder: str, truth: Any, runs: Any, ridge: Any) -> None:
+    scores = np.array([r2(np.concatenate(truth), np.concatenate(run)) for run in runs])
+    low, high = interval(truth, runs, ridge)
+    gain, spread = scores.mean() - r2_mean(truth, ridge), scores.mean(axis=1).std()
+    print(
+        f"{decoder}: x {scores[:, 0].mean():.3f}, y {scores[:, 1].mean():.3f}, "
+        f"sd over {len(runs)} seeds {spread:.3f}, to ridge {gain:+.3f} [{low:+.3f}, {high:+.3f}]",
+        flush=True,
+    )
+
+
+def nested(session: Path) -> None:
+    trials = trials_of(read_one(session))
+    choosing = {
+        name: [options[0], options[-1]] for name, options in CANDIDATES.items() if len(options) > 1
+    }
+    said: dict[str, list[np.ndarray]] = {name: [] for name in choosing}
+    for block in np.array_split(np.arange(len(trials)), BLOCKS):
+        known = [one for i, one in enumerate(trials) if i not in block]
+        held = [trials[i] for i in block]
+        for decoder, choice in chosen(known, choosing).items():
+            print(f"trials {block[0]} to {block[-1]}, {decoder}: {choice}", flush=True)
+            said[decoder] += decoded(choice, known, held, 1)[0]
+    truth = [one.trajectory.values for one in trials]
+    ridge = max((one for name, one in said.items() if "ridge" in name), key=partial(r2_mean, truth))
+    for decoder, run in said.items():
+        tell(decoder, truth, [run], ridge)
 
 
 def r2_mean(truth: Sequence[np.ndarray], run: Sequence[np.ndarray]) -> float:
@@ -241,4 +283,6 @@ def interval(truth: Any, runs: Any, ridge: Any) -> tuple[float, float]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    {"choose": choose, "test": test}[sys.argv[1]](Path(sys.argv[2]) if sys.argv[2:] else SESSION)
+    {"choose": choose, "test": test, "nested": nested}[sys.argv[1]](
+        Path(sys.argv[2]) if sys.argv[2:] else SESSION
+    )

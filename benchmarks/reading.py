@@ -4,11 +4,18 @@
     OMP_NUM_THREADS=1 python benchmarks/reading.py [--rounds N] [--seconds S]
 
 All forms take turns in one process on one thread, on files of noise that lie in the page cache.
-Given are the rates of each form's fastest round, by the wall clock, and their ratios. A whole
-recording is read from a file that is opened anew, filtered from 0.5 to 40 Hz, and resampled from
-256 to 100 Hz, in both orders. MNE does so by its defaults (a linear-phase FIR filter, the whole
-recording through one FFT), and by what is nearest to ours (a causal Butterworth filter, a polyphase
-resampler).
+Given are the rates of each form's fastest round, by the time that the processor was at work, and
+their ratios.
+
+Of random windows, ``raw[:, first:stop]`` and ``raw.get_data`` give float64 volts of any window, and
+``epochs.get_data(item=i)`` of one that was named before; by ``Recording.from_mne`` they are float32
+µV, as all those below are. Last stands what none of these can do without: mapped integers of the
+store are multiplied and become float32, in memory that is there already.
+
+A whole recording is read from a file that is opened anew, filtered from 0.5 to 40 Hz, and resampled
+from 256 to 100 Hz, in both orders. MNE does so by its defaults (a linear-phase FIR filter, the
+whole recording through one FFT), and by what is nearest to ours (a causal Butterworth filter, a
+polyphase resampler).
 """
 
 import os
@@ -28,6 +35,7 @@ from ranvier.channels import TEN_TWENTY
 from ranvier.formats import read_edf, write_edf
 from ranvier.recording import Layout, Recording
 from ranvier.signal_store import read_store, write_store
+from ranvier.stored_recording import Stored
 from ranvier.window_sampler import WindowSampler
 from ranvier.windows import Windows, processed
 
@@ -36,6 +44,8 @@ WINDOW = 10.0
 FILTER = {"stage": "filter", "low": 0.5, "high": 40.0}
 RESAMPLE = {"stage": "resample", "rate_out": 100.0}
 CAUSAL = {"order": 2, "ftype": "butter", "output": "sos"}
+
+RAW_INDEX = "MNE, raw[:, first:stop]"
 
 Forms = Mapping[str, Callable[[], float]]
 """What is timed: each does some work and says how much."""
@@ -60,6 +70,60 @@ def windows_of(recording: Recording, count: int) -> Callable[[], float]:
     return read
 
 
+def by_index(raw: mne.io.BaseRaw, count: int, *, times: bool) -> Callable[[], float]:
+    """Read windows as those do who train with MNE: by ``raw[:, ...]`` or by ``get_data``."""
+    samples = round(WINDOW * RATE)
+    rng = np.random.default_rng(1)
+
+    def read() -> float:
+        for first in rng.integers(0, raw.n_times - samples, count).tolist():
+            if times:
+                raw[:, first : first + samples]
+            else:
+                raw.get_data(start=first, stop=first + samples)
+        return count
+
+    return read
+
+
+def by_epochs(raw: mne.io.BaseRaw, count: int) -> Callable[[], float]:
+    """Read epochs one at a time, which were named before."""
+    rng = np.random.default_rng(1)
+    firsts = np.sort(rng.choice(raw.n_times - round(WINDOW * RATE), count, replace=False))
+    events = np.stack([firsts, 0 * firsts, 1 + 0 * firsts], axis=1)
+    span = {"tmin": 0.0, "tmax": WINDOW - 1 / RATE, "baseline": None}
+    epochs = mne.Epochs(raw, events, **span, preload=False, proj=False, verbose="error")
+    epochs.drop_bad(verbose="error")
+
+    def read() -> float:
+        for item in rng.permutation(count).tolist():
+            epochs.get_data(item=item, verbose="error")
+        return count
+
+    return read
+
+
+def bare(stored: Recording, count: int, *, scaled: bool) -> Callable[[], float]:
+    """Make float32 of the integers of windows, with nothing around it."""
+    assert isinstance(stored.reader, Stored)
+    values = np.asarray(np.load(stored.reader.path, mmap_mode="r"))
+    samples = round(WINDOW * RATE)
+    gain = np.full((samples, values.shape[1]), 0.1, np.float32)
+    into = np.empty_like(gain)
+    rng = np.random.default_rng(1)
+
+    def read() -> float:
+        for first in rng.integers(0, len(values) - samples, count).tolist():
+            window = values[first : first + samples]
+            if scaled:
+                np.multiply(window, gain, out=into)
+            else:
+                np.copyto(into, window)
+        return count
+
+    return read
+
+
 def window_forms(folder: Path, seconds: float) -> Forms:
     path = make_edf(folder / "windows.edf", TEN_TWENTY, seconds)
     recording = read_edf(path, subject="01")
@@ -70,11 +134,16 @@ def window_forms(folder: Path, seconds: float) -> Forms:
     ready.reader(ready.samples - 1, ready.samples)
     sampler = WindowSampler([stored], WINDOW, hop=0.1, balance=[])
     return {
-        "MNE, lazy, file kept open": windows_of(Recording.from_mne(raw), 300),
+        RAW_INDEX: by_index(raw, 300, times=True),
+        "MNE, raw.get_data": by_index(raw, 300, times=False),
+        "MNE, epochs.get_data(item=i)": by_epochs(raw, 300),
+        "MNE, by Recording.from_mne": windows_of(Recording.from_mne(raw), 300),
         "from EDF": windows_of(recording, 1000),
         "from the store": windows_of(stored, 1000),
         "drawn in batches of 64 by the sampler": lambda: len(sampler.batch(64).signal),
         "filtered and resampled, from the store": windows_of(ready, 50),
+        "only numpy.multiply, int16 to float32": bare(stored, 1000, scaled=True),
+        "only numpy.copyto, int16 to float32": bare(stored, 1000, scaled=False),
     }
 
 
@@ -129,16 +198,15 @@ def rates_of(forms: Forms, rounds: int) -> dict[str, float]:
     rates = dict.fromkeys(forms, 0.0)
     for _ in range(rounds):
         for name, work in forms.items():
-            begun = time.perf_counter()
+            begun = time.process_time()
             done = work()
-            rates[name] = max(rates[name], done / (time.perf_counter() - begun))
+            rates[name] = max(rates[name], done / (time.process_time() - begun))
     return rates
 
 
-def row(name: str, rates: Mapping[str, float], digits: int) -> str:
-    """Return a line of a table: the rate and how often it is each rate of MNE."""
-    ratios = [rates[name] / rate for other, rate in rates.items() if other.startswith("MNE")]
-    times = " | ".join(f"{ratio:.1f}×" for ratio in ratios)
+def row(name: str, rates: Mapping[str, float], digits: int, beside: Sequence[str]) -> str:
+    """Return a line of a table: the rate and how often it is each rate beside it."""
+    times = " | ".join(f"{rates[name] / rates[other]:.1f}×" for other in beside)
     return f"| {name} | {rates[name]:,.{digits}f} | {times} |"
 
 
@@ -149,16 +217,18 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rates = rates_of(window_forms(Path(folder), options.seconds), options.rounds)
-        print(f"| random windows, {len(TEN_TWENTY)} channels, 10 s, 256 Hz | a second | to MNE |")
+        titles = [f"random windows, {len(TEN_TWENTY)} channels, 10 s, 256 Hz", "a second"]
+        print("|", " | ".join([*titles, "to raw[:, first:stop]"]), "|")
         print("|---|---:|---:|")
-        print(*(row(name, rates, 0) for name in rates), sep="\n")
+        print(*(row(name, rates, 0, [RAW_INDEX]) for name in rates), sep="\n")
         for title, forms in whole_forms(Path(folder), options.seconds).items():
             rates = rates_of(forms, options.rounds)
             print(
                 f"\n| 23 channels, {title} | hours a second | to MNE's defaults | to MNE, causal |"
             )
             print("|---|---:|---:|---:|")
-            print(*(row(name, rates, 2) for name in rates), sep="\n")
+            beside = [name for name in rates if name.startswith("MNE")]
+            print(*(row(name, rates, 2, beside) for name in rates), sep="\n")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def edf(
     start: datetime | None = datetime(2010, 1, 2, 23, 50),
 ) -> Path:
     """Write noise."""
-    rng = np.random.default_rng(len(path.name))
+    rng = np.random.default_rng(list(str(path.name).encode()))
     signal = rng.normal(0, 20, (round(seconds * rate), len(channels)))
     return write_edf(path, signal, Layout(channels, rate), start=start)
 

@@ -8,7 +8,7 @@ from small_data_sets import edf, marks, text
 
 from ranvier import datasets
 from ranvier.channels import pick
-from ranvier.datasets.chb_mit import CHB_MIT, subject_of
+from ranvier.datasets.chb_mit import CHB_MIT
 from ranvier.splits import folds_by_subject, person
 
 LISTED = (
@@ -116,8 +116,12 @@ def test_a_broken_file_is_refused_by_name(tmp_path):
 
 
 def test_the_archive_knows_whose_a_file_is():
-    assert subject_of("chb21/chb21_01.edf.seizures") == "chb21"
-    assert subject_of("SUBJECT-INFO") == subject_of("shoeb-icml-2010.pdf") == ""
+    assert CHB_MIT.archive.subject_of("chb21/chb21_01.edf.seizures") == "chb21"
+    assert (
+        CHB_MIT.archive.subject_of("SUBJECT-INFO")
+        == CHB_MIT.archive.subject_of("shoeb-icml-2010.pdf")
+        == ""
+    )
 
 
 @pytest.mark.real

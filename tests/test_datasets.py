@@ -7,7 +7,7 @@ import pytest
 from small_data_sets import edf
 
 from ranvier.__main__ import main
-from ranvier.datasets import DATASETS, data_set, read, recognise
+from ranvier.datasets import DATASETS, data_set, read, read_file, read_one, recognise
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,8 +24,8 @@ def test_every_data_set_says_what_it_is(name):
     assert not (one.access and one.archive)
 
 
-@pytest.mark.parametrize("name", [n for n in DATASETS if data_set(n).task == "seizure"])
-def test_every_data_set_of_seizures_is_on_the_page(name):
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_data_set_is_on_the_page(name):
     assert f"`{name}`" in (ROOT / "docs" / "datasets.md").read_text()
 
 
@@ -66,3 +66,23 @@ def test_the_command_answers_in_json(capsys):
 def test_the_command_refuses_a_stranger(capsys):
     assert main(["datasets", "nothing"]) == 1
     assert "Invalid data set: 'nothing'" in capsys.readouterr().err
+
+
+def test_the_command_says_how_a_decoder_is_tested_on_it(capsys):
+    assert main(["datasets", "dod"]) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("evaluate  ranvier evaluate --task sleep --stages '[{")
+    assert said.endswith("--data FOLDER --out results")
+    assert main(["datasets", "upenn-mayo", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["evaluate"] is None
+
+
+def test_a_folder_with_spaces_is_quoted_in_the_command():
+    assert "--data 'my data' --out results" in data_set("chb-mit").command("my data")
+
+
+def test_a_file_that_is_of_no_data_set_is_read_as_it_is(tmp_path):
+    path = edf(tmp_path / "patient.edf")
+    assert read_file(path) is None
+    assert read_one(path).name == "patient"
+    assert read_file(tmp_path) is None

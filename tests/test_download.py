@@ -621,7 +621,8 @@ def test_the_command_fails_with_what_is_missing(server, command):
 def test_several_subjects_stand_between_commas_or_spaces(server, command):
     server.publish(FILES)
     assert command("made", "--subjects", "p1,p2")[0] == 0
-    assert "4 were there already" in command("made", "--subjects", "p1 p2")[1]
+    for same in ("p1 p2", "p1-p2", "1-2"):
+        assert "4 were there already" in command("made", "--subjects", same)[1]
 
 
 @pytest.mark.parametrize("name", ["nsrr", "tusz"])

@@ -188,7 +188,7 @@ BAD = {
     "a.txt": [("", "0 stages"), ("\n\n", "0 stages"), ("W\nN9\n", "line 2: invalid stage: 'N9'"),
               ("W\n\nN1\n", "line 2: empty line"), ("nan\n", "invalid stage")],
     "a.csv": [("", "no column stage"), ("onset,stage\n", "no row"),
-              ("stage\nW\n", "onset or epoch"), ("epoch,stage\n-1,W\n", "invalid epoch: '-1'"),
+              ("stage\nW\n", "onset or epoch"), ("epoch,stage\n-1,W\n", "invalid epoch: -1"),
               ("epoch,stage\n7,W\n", "from 0 or 1"),
               ("onset,stage\n-30,W\n", "invalid onset"), ("onset,stage\nnan,W\n", "invalid onset"),
               ("onset,stage\n0,W\n0,W\n", "overlaps"), ("onset,stage\n0,W\n40,W\n", "does not fit"),

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import numpy as np
 import pytest
+from small_trees import cells, matlab
 
 import ranvier.datasets as data
 from ranvier.datasets import indy_loco
@@ -16,21 +17,6 @@ TRAINS = [
     [[10.3], [], []],
 ]
 """Spike times by unit and channel; HDF5 has what Matlab calls (channel, unit) the other way."""
-
-
-def matlab(file, name: str, value: np.ndarray, kind: bytes = b"double"):
-    """Write an array as Matlab does, where an empty one is stored as its shape."""
-    value = value if value.size else np.zeros(2, np.uint64)
-    made = file.create_dataset(name, data=value)
-    made.attrs["MATLAB_class"] = np.bytes_(kind)
-    if kind == b"double" and made.ndim == 1:
-        made.attrs["MATLAB_empty"] = np.uint8(1)
-    return made.ref
-
-
-def cells(file, name: str, references: list[list[object]]) -> None:
-    made = file.create_dataset(name, data=np.array(references, dtype=h5py.ref_dtype))
-    made.attrs["MATLAB_class"] = np.bytes_(b"cell")
 
 
 def session(path, *, names=NAMES, rate: float = 250.0, seconds: float = 2.0, lost=()):
@@ -155,4 +141,5 @@ def test_a_date_that_is_none_is_refused(tmp_path):
 
 def test_files_of_the_archive_belong_to_their_monkey():
     names = ("indy_20160407_02.mat", "loco_20170210_03.mat", "readme.txt")
-    assert [indy_loco.subject_of(name) for name in names] == ["indy", "loco", ""]
+    of = indy_loco.INDY_LOCO.archive.subject_of
+    assert [of(name) for name in names] == ["indy", "loco", ""]

@@ -104,3 +104,12 @@ def test_a_part_is_taken_out_of_the_whole(split, place, out, expected):
     nodes = split, node("SequenceAt", "s place", "y")
     model = model_of(*nodes, out=out, place=place, size=3, sizes=[2, 4])
     assert rewritten(without_sequences, model) == [expected]
+
+
+def test_parts_of_which_all_are_taken_are_split_at_once():
+    split = node("SplitToSequence", "x size", "s", axis=1)
+    takers = (node("SequenceAt", f"s at_{place}", f"p_{place}") for place in range(2))
+    model = model_of(
+        split, *takers, node("Sub", "p_0 p_1", "y"), out=(1, 3, 4), size=3, at_0=0, at_1=1
+    )
+    assert rewritten(without_sequences, model) == ["Split", "Sub"]

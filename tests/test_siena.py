@@ -7,7 +7,7 @@ from small_data_sets import edf, text
 
 from ranvier import datasets
 from ranvier.channels import pick
-from ranvier.datasets.siena import subject_of
+from ranvier.datasets.siena import SIENA
 from ranvier.seizure_types import code_of
 
 LEADS = ("EEG Fp1", "EEG F3", "EEG C3", "EKG EKG", "1", "MK")
@@ -86,8 +86,8 @@ def test_leads_of_the_scalp_are_found(tmp_path):
 
 
 def test_the_archive_knows_whose_a_file_is():
-    assert subject_of("PN00/Seizures-list-PN00.txt") == "PN00"
-    assert subject_of("subject_info.csv") == ""
+    assert SIENA.archive.subject_of("PN00/Seizures-list-PN00.txt") == "PN00"
+    assert SIENA.archive.subject_of("subject_info.csv") == ""
 
 
 @pytest.mark.real

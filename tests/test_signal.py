@@ -78,6 +78,71 @@ def test_filtering_is_that_of_scipy_started_in_the_steady_state(edges, kind):
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "order", "rate"),
+    [(0.5, 40.0, 2, 256.0), (None, 0.5, 8, 256.0), (1.0, 5.83, 1, 100.0), (0.1, 30.0, 4, 2000.0)],
+)
+def test_a_filter_of_any_band_and_order_is_that_of_scipy(low, high, order, rate):
+    stage = Filter(Layout(("Cz",), rate), low, high, order)
+    noise = np.cumsum(np.random.default_rng(0).normal(size=5000))
+    noise -= noise[0]
+    expected = reference.sosfilt(stage.sections, noise)
+    np.testing.assert_allclose(run(stage, noise)[:, 0], expected, atol=1e-8 * np.std(noise))
+
+
+@pytest.mark.parametrize("make", [Filter, Resample])
+def test_float32_stays_float32_and_as_exact_as_what_came_in(make):
+    stage = make(ONE)
+    noise = np.random.default_rng(0).normal(size=(1, 5000, 1)).astype(np.float32)
+    found, _ = stage.step(noise, stage.initial_state(1))
+    expected, _ = stage.step(noise.astype(float), stage.initial_state(1))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("channels", [1, 2, 5, 19, 64])
+@pytest.mark.parametrize("stage_of", [Filter, lambda layout: Resample(layout, 100.0)])
+def test_any_cut_gives_the_same_bits_for_any_number_of_channels(stage_of, channels, kind):
+    rng = np.random.default_rng(channels)
+    stage = stage_of(Layout(tuple(map(str, range(channels))), 256.0))
+    signal = rng.normal(size=(2, 1500, channels)).astype(kind)
+    cuts, state, parts = sorted(rng.integers(0, 1500, 40)), stage.initial_state(2), []
+    for part in np.split(signal, cuts, axis=1):
+        output, state = stage.step(part, state)
+        parts.append(output)
+    whole, _ = stage.step(signal, stage.initial_state(2))
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+
+
+def test_how_a_chunk_lies_in_memory_changes_no_bit():
+    stage = Filter(Layout(("Fp1", "Fp2"), 256.0))
+    chunk = np.random.default_rng(0).normal(size=(1, 700, 2))
+    found, _ = stage.step(np.asfortranarray(chunk), stage.initial_state(1))
+    np.testing.assert_array_equal(found, stage.step(chunk, stage.initial_state(1))[0])
+
+
+def test_an_infinite_sample_is_as_one_that_is_not_there():
+    noise = np.random.default_rng(0).normal(size=600)
+    lost, endless = noise.copy(), noise.copy()
+    lost[[0, 200, 599]], endless[[0, 200, 599]] = np.nan, [np.inf, -np.inf, np.inf]
+    np.testing.assert_array_equal(run(Filter(ONE), endless), run(Filter(ONE), lost))
+
+
+def test_the_state_of_a_filter_stays_small_however_long_it_runs():
+    stage = Filter(ONE)
+    _, state = stage.step(np.zeros((1, 256 * 60, 1)), stage.initial_state(1))
+    assert sum(part.nbytes for part in state) < 100
+    assert all(part.base is None for part in state[:2])
+
+
+@pytest.mark.parametrize(("high", "order"), [(0.002, 12), (1e-13, 1), (1e-13, 2)])
+def test_a_filter_that_would_grow_without_end_is_refused(high, order):
+    stage = Filter(Layout(("Cz",), 30000.0), low=None, high=high, order=order)
+    with pytest.raises(ValueError, match="sections that grow without end"):
+        stage.initial_state(1)
+
+
 def test_an_offset_makes_no_transient():
     assert np.abs(run(Filter(ONE), np.full(500, 1e5))).max() == 0.0
     np.testing.assert_allclose(run(Filter(ONE, low=None), np.full(500, 1e5)), 1e5)

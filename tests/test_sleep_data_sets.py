@@ -1,88 +1,21 @@
 """Data sets of sleep, on files that are written here in exactly their published layouts."""
 
-import json
 import shutil
 from datetime import datetime
 
-import edfio
 import numpy as np
 import pytest
+from small_trees import NIGHT, dreem, physionet, polysomnogram, prepared, resource
 
 import ranvier.datasets as data
 from ranvier.datasets import attn_sleep_npz, dod, shhs, sleep_edf
 from ranvier.datasets.subsets import SUBSETS, only_subjects, subset
-from ranvier.formats import write_profusion, write_sleep_edf
 from ranvier.formats.edf_header import read_header
 from ranvier.recording import Recording
-from ranvier.truth import Hypnogram
 
 h5py = pytest.importorskip("h5py")
 
-START = datetime(1989, 4, 24, 16, 13)
-NIGHT = Hypnogram(("W", "N1", "N2", "", "REM"), 150)
 UUID = "3e842aa8-bcd9-521e-93a2-72124233fe2c"
-
-
-def polysomnogram(path, start: datetime = START, **rates: int):
-    """Write an EDF file of 150 s with one channel for each rate."""
-    rng = np.random.default_rng(0)
-    signals = [
-        edfio.EdfSignal(rng.normal(0, 20, 150 * rate), rate, label=label, physical_dimension="uV")
-        for label, rate in rates.items()
-    ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    about = edfio.Recording(startdate=start.date())
-    edfio.Edf(signals, recording=about, starttime=start.time()).write(path)
-    return path
-
-
-def physionet(folder, *nights: str, scorer: str = "C"):
-    """Write nights in the folders and by the names of PhysioNet."""
-    for night in nights:
-        part = folder / ("sleep-cassette" if night.startswith("SC") else "sleep-telemetry")
-        rates = {"EEG Fpz-Cz": 100, "EEG Pz-Oz": 100, "EOG horizontal": 100, "Event marker": 1}
-        polysomnogram(part / f"{night}-PSG.edf", **rates)
-        write_sleep_edf(part / f"{night[:-1]}{scorer}-Hypnogram.edf", NIGHT, start=START)
-    return folder
-
-
-def resource(folder, visit: str, name: str, *, profusion: bool = True, **rates: int):
-    """Write a night in the folders and by the names of NSRR."""
-    root = folder / "polysomnography"
-    polysomnogram(root / "edfs" / visit / f"{name}.edf", **rates)
-    if profusion:
-        kind = root / "annotations-events-profusion" / visit
-        kind.mkdir(parents=True, exist_ok=True)
-        write_profusion(kind / f"{name}-profusion.xml", NIGHT)
-    return folder
-
-
-def dreem(path, *, codes=(0, 1, 2, -1, 4), **changed: object):
-    """Write a night as the Dreem Open Datasets have it."""
-    rng = np.random.default_rng(1)
-    described = []
-    with h5py.File(path, "w") as file:
-        for place, rate in {
-            "eeg/C3_M2": 250,
-            "eeg/F3_F4": 250,
-            "eog/EOG1": 250,
-            "emg/EMG": 500,
-        }.items():
-            file[f"signals/{place}"] = rng.normal(0, 20, 150 * rate).astype(np.float32)
-            described.append({"path": f"signals/{place}", "fs": rate, "unit": "µV", "name": place})
-        if codes:
-            file["hypnogram"] = np.array(codes)
-        attributes = {"description": json.dumps(described).encode(), "start_time": 1.5e9} | changed
-        file.attrs.update(attributes)
-    return path
-
-
-def prepared(path, **changed: object):
-    """Write a night as AttnSleep prepares it, with the pickled headers it also stores."""
-    x = np.random.default_rng(2).normal(0, 20, (5, 3000, 1)).astype(np.float32)
-    keys = {"x": x, "y": np.array([0, 1, 2, 3, 4], np.int32), "fs": 100.0, "ch_label": "EEG Fpz-Cz"}
-    np.savez(path, **(keys | changed), header_raw=np.array({"a": 1}, dtype=object))
-    return path
 
 
 class TestSleepEDF:
@@ -133,7 +66,7 @@ class TestSleepEDF:
             sleep_edf.subjects_of("5")
 
     def test_files_of_the_archive_belong_to_their_subject(self):
-        of = sleep_edf.subject_of
+        of = sleep_edf.SLEEP_EDF.archive.subject_of
         assert of("sleep-cassette/SC4211EC-Hypnogram.edf") == "SC421"
         assert (of("sleep-telemetry/ST7132J0-PSG.edf"), of("SC-subjects.xls")) == ("ST713", "")
 

@@ -5,7 +5,8 @@ from small_data_sets import REFERENTIAL, edf, text
 
 from ranvier import datasets
 from ranvier.channels import pick
-from ranvier.datasets.tusz import TUSZ, official_part
+from ranvier.datasets.official_parts import official_part
+from ranvier.datasets.tusz import TUSZ
 from ranvier.tasks import make_task
 
 NEW = "edf/{part}/{patient}/s001_2002/01_tcp_ar/{patient}_s001_t000.edf"
@@ -23,7 +24,7 @@ def corpus(folder, layout=NEW, **patients):
 def test_parts_patients_and_sessions_of_the_newer_layout(tmp_path):
     corpus(tmp_path, eval="aaaaaaaq", train="aaaaaaac", dev="aaaaaajy")
     recordings = datasets.read(tmp_path)
-    assert [official_part(one) for one in recordings] == ["train", "dev", "eval"]
+    assert [official_part(one.notes) for one in recordings] == ["train", "dev", "eval"]
     assert [one.subject for one in recordings] == ["aaaaaaac", "aaaaaajy", "aaaaaaaq"]
     assert {one.session for one in recordings} == {"s001_2002"}
     assert recordings[0].events.intervals().tolist() == [[10, 30]]
@@ -33,7 +34,7 @@ def test_the_older_layout_and_its_name_of_the_dev_part(tmp_path):
     corpus(tmp_path, OLD, train="00000258", dev_test="00000629")
     first, second = datasets.read(tmp_path)
     assert (first.subject, first.session) == ("00000258", "s002_2003_07_21")
-    assert (second.name, official_part(second)) == ("00000629_s002_t000", "dev")
+    assert (second.name, official_part(second.notes)) == ("00000629_s002_t000", "dev")
 
 
 @pytest.mark.parametrize(("layout", "patient"), [(NEW, "aaaaaaaq"), (OLD, "00000629")])
@@ -41,7 +42,7 @@ def test_a_part_can_be_read_alone(tmp_path, layout, patient):
     corpus(tmp_path, layout, train=patient.replace("9", "8").replace("q", "c"), eval=patient)
     folder = tmp_path / "edf" / "eval"
     assert datasets.recognise(folder) is datasets.recognise(tmp_path / "edf") is TUSZ
-    assert [official_part(one) for one in datasets.read(folder)] == ["eval"]
+    assert [official_part(one.notes) for one in datasets.read(folder)] == ["eval"]
 
 
 def test_a_broken_date_does_not_refuse_a_file(tmp_path):

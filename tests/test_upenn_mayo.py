@@ -2,24 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy.io import savemat
+from small_trees import NAMES, clip
 
 from ranvier import datasets
 from ranvier.datasets.upenn_mayo import UPENN_MAYO
-
-NAMES = ("NVC_1", "NVC_2", "NVC_3")
-
-
-def clip(folder, subject, kind, number, **variables):
-    path = folder / subject / f"{subject}_{kind}_segment_{number}.mat"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    given = {
-        "data": np.arange(3 * 400.0).reshape(3, 400) % 97,
-        "freq": 399.6098,
-        "channels": {name: name for name in NAMES},
-    }
-    savemat(path, {**given, **variables}, do_compression=True)
-    return path
 
 
 def subject(folder, name="Dog_1"):

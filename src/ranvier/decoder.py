@@ -273,7 +273,7 @@ class Decoder:
             A ``Recording``, or the path of one file.
         """
         if not isinstance(recording, Recording):
-            from ranvier.formats import read_one
+            from ranvier.datasets import read_one
 
             recording = read_one(recording)
         prediction = self.predict(recording)

@@ -8,13 +8,14 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from dataclasses import asdict, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from ranvier.all_folds import AllFolds
 from ranvier.baseline import Baseline, baseline_stages, fit_baseline
-from ranvier.beside import RIDGE, RIVALS, lag_tuning, predict_beside
+from ranvier.beside import lag_tuning, predict_beside
 from ranvier.decisions import AlarmRule, Rule
 from ranvier.decoding import Prediction
 from ranvier.fitting import (
@@ -40,16 +41,17 @@ from ranvier.fold_files import (
     read_fold,
     write_json,
 )
+from ranvier.official_split import in_official_parts, official_fold
 from ranvier.recipe import Recipe, recipe_from
 from ranvier.recording import Recording
-from ranvier.scoring import Scores, score_predictions
+from ranvier.report import write_report
 from ranvier.splits import (
     Fold,
     cut_by_protocol,
     folds_by_subject,
     folds_in_time,
 )
-from ranvier.store import Prepared
+from ranvier.store import Prepared, Stages, stages_done
 from ranvier.thresholds import choose_threshold
 from ranvier.truth import Truth
 
@@ -58,108 +60,12 @@ __all__ = ["Evaluation", "FoldResult", "evaluate", "finite", "run_fold", "write_
 log = logging.getLogger("ranvier")
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """What all folds gave together.
-
-    Parameters
-    ----------
-    recipe
-        What was run.
-    folds
-        One result each.
-    versions
-        Of the packages that computed it.
-    missing
-        Names of folds that were to be run and of which nothing is there.
-    recordings
-        What was tested, where the signals are at hand.
-    """
-
-    recipe: Recipe
-    folds: Sequence[FoldResult]
-    versions: Mapping[str, str]
-    missing: Sequence[str] = ()
-    recordings: Sequence[Recording] = field(default=(), repr=False)
-
-    @property
-    def notes(self) -> dict[str, Sequence[str]]:
-        """What was repaired, missing or not valid, by tested recording; and missing folds."""
-        return {
-            **({"evaluation": [_missing_words(self)]} if self.missing else {}),
-            **{one.name: one.notes for one in self.predictions if one.notes},
-        }
-
-    @property
-    def truth(self) -> dict[str, Any]:
-        """What is annotated in each tested recording, by name."""
-        return {name: truth for fold in self.folds for name, truth in fold.truth.items()}
-
-    @property
-    def predictions(self) -> list[Prediction]:
-        """What the networks found in the recordings of subjects that they had never seen."""
-        return [prediction for fold in self.folds for prediction in fold.predictions]
-
-    @property
-    def baseline(self) -> list[Prediction]:
-        """What the baselines found in the same recordings."""
-        return [prediction for fold in self.folds for prediction in fold.baseline]
-
-    @property
-    def beside(self) -> dict[str, list[Prediction]]:
-        """What all plain decoders found in the same recordings, by name; for movement."""
-        if self.recipe.task != "movement":
-            return {}
-        names = [name for name in self.folds[0].beside if all(name in f.beside for f in self.folds)]
-        others = {name: [one for f in self.folds for one in f.beside[name]] for name in names}
-        return {RIDGE: self.baseline, **others}
-
-    @cached_property
-    def scores(self) -> Any:
-        """Scores of the networks, by subject and together: a ``scoring.Scores``."""
-        own: Any = self._score(self.predictions)
-        others = {name: self._score(found) for name, found in self.beside.items()}
-        if not others:
-            return own
-        return own.beside(self.recipe.network, others, RIVALS, seed=self.recipe.seed)
-
-    @cached_property
-    def baseline_scores(self) -> Any:
-        """Scores of the baselines, in the same way."""
-        return self._score(self.baseline)
-
-    def _score(self, predictions: Sequence[Prediction]) -> Scores:
-        task, seed = self.recipe.task, self.recipe.seed
-        scores: Scores = score_predictions(
-            task, predictions, self.truth, seed=seed, new=not self.recipe.in_time
-        )
-        return scores
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return scores, certificates and versions in plain types."""
-        return {
-            "recipe": asdict(self.recipe),
-            "scores": self.scores.as_dict(self.baseline_scores),
-            "baseline": self.baseline_scores.as_dict(),
-            "certificates": [fold.certificate.as_dict() for fold in self.folds],
-            "notes": {name: list(notes) for name, notes in self.notes.items()},
-            "missing_folds": list(self.missing),
-            "versions": dict(self.versions),
-        }
+class Evaluation(AllFolds):
+    """What all folds gave together, and the page about it."""
 
     def report(self, path: str | Path) -> Path:
         """Write one self-contained page."""
-        from ranvier.report import write_report
-
         return write_report(self, Path(path))
-
-
-def _missing_words(evaluation: Evaluation) -> str:
-    wanted = len(evaluation.folds) + len(evaluation.missing)
-    return (
-        f"{len(evaluation.missing)} of {wanted} folds are not finished and are not scored: "
-        f"{', '.join(evaluation.missing)}"
-    )
 
 
 def evaluate(
@@ -168,6 +74,7 @@ def evaluate(
     *,
     out: str | os.PathLike[str] | None = None,
     folds: int = 0,
+    official: bool = False,
     only: int | None = None,
     workers: int = 1,
     recipe: Recipe | None = None,
@@ -188,6 +95,10 @@ def evaluate(
     folds
         How many; 0 leaves one subject out at a time. Of parts in time there is one for each
         recording, or by the protocol ``"blocked"`` as many for each as are told, else 5.
+    official
+        Learn from the part of the data set that is published for that, choose on the second and
+        test on the third, in one fold. A person in two parts stays in the later one alone, with a
+        note.
     only
         Run this fold alone, counted from 0.
     workers
@@ -206,9 +117,9 @@ def evaluate(
     """
     recipe = recipe or recipe_from(task, **settings)
     with folder_for(out) as folder:
-        given = _given(recordings, recipe, folds)
+        given = _given(recordings, recipe, folds, official=official)
         prepared = prepare_annotated(given, recipe, folder / "prepared", progress)
-        split = _split(prepared, recipe, folds)
+        split = [official_fold(prepared)] if official else _split(prepared, recipe, folds)
         if only is not None and not 0 <= only < len(split):
             raise ValueError(f"Invalid fold: {only}, must be from 0 to {len(split) - 1}")
         chosen = split if only is None else [split[only]]
@@ -216,17 +127,49 @@ def evaluate(
         if workers < 1:
             raise ValueError(f"Invalid workers: {workers}, must be at least 1")
         stages = baseline_stages(recipe.task, recipe.stages)
+        _check_done_alike(given, recipe.stages, stages)
         plain = prepare_annotated(given, replace(recipe, stages=stages), folder / "prepared", None)
         both = list(zip(prepared, plain, strict=True))
         keys = {place_of(fold): _fold_key(prepared, fold, recipe) for fold in split}
         keep_plan(folder, Plan(recipe, keys, versions()))
         results = _run_folds(both, chosen, recipe, folder, workers=workers, progress=progress)
-    return Evaluation(recipe, results, versions(), recordings=given)
+    shown = [one for one in given if not stages_done(one, recipe.stages)]
+    return Evaluation(recipe, results, versions(), recordings=shown)
 
 
-def _given(recordings: Sequence[Recording], recipe: Recipe, folds: int) -> list[Recording]:
+def _check_done_alike(recordings: Sequence[Recording], stages: Stages, plain: Stages) -> None:
+    """Refuse stages of a store that the network goes on from and the baseline cannot."""
+    for one in recordings:
+        if (done := stages_done(one, stages)) > stages_done(one, plain):
+            raise ValueError(
+                f"Invalid stages: {one.name} was prepared with the first {done} stages of the "
+                "network, must be with as many as those of the baseline begin with, too: prepare "
+                f"with fewer of them, such as {_shared(stages, plain)}"
+            )
+
+
+def _shared(stages: Stages, plain: Stages) -> str:
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(stages, plain, strict=False))
+    return ", ".join(str(one["stage"]) for one, _ in same) or "none"
+
+
+def _given(
+    recordings: Sequence[Recording], recipe: Recipe, folds: int, *, official: bool
+) -> list[Recording]:
+    if official and (recipe.in_time or folds):
+        raise ValueError(
+            f"Invalid official: True with the split {recipe.split_by!r} and {folds} folds, must be "
+            "with the split 'subject' and no number of folds"
+        )
+    if official:
+        return in_official_parts(recordings)
     if not recipe.in_time:
         return list(recordings)
+    if begun := [one.name for one in recordings if stages_done(one, recipe.stages)]:
+        raise ValueError(
+            f"Invalid split: {recipe.split_by!r} for {begun[0]}, which was prepared with stages of "
+            "the network, must be 'subject': they looked over where it would be cut"
+        )
     return cut_by_protocol(recordings, recipe.split_by, blocks=folds)
 
 

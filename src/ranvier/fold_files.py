@@ -12,14 +12,11 @@ import math
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
-
-import numpy as np
 
 from ranvier.beside import LagTuning, lag_from
 from ranvier.decisions import AlarmRule, Rule
@@ -31,13 +28,12 @@ from ranvier.decoding import (
     rule_as_dict,
     rule_from,
 )
-from ranvier.formats.hed_score import COLUMNS, LABELS, MISSING, read_events, replacing, write_text
-from ranvier.formats.hypnogram_tables import PREFIX, UNKNOWN, write_hypnogram
+from ranvier.formats.hed_score import write_text
 from ranvier.recipe import Recipe
-from ranvier.seizure_types import TypedSeizures
 from ranvier.splits import PARTS, Certificate, Fold
 from ranvier.training import Training
-from ranvier.truth import BACKGROUND, Event, Events, Hypnogram, Trajectory, Truth
+from ranvier.truth import Truth
+from ranvier.truth_files import FORMS
 
 OTHER_KIND = "something is missing or of another kind than it must be"
 FOLD, FOLDS, RECIPE, TRUTH = "fold.json", "folds.json", "recipe.yaml", "truth"
@@ -287,84 +283,6 @@ def read_truth(place: Path, kept: Mapping[str, Mapping[str, Any]]) -> dict[str, 
         with reading(place / TRUTH / file) as path:
             truth[name] = form.read(path, grid)
     return truth
-
-
-def _write_events(path: Path, events: Events) -> None:
-    rows: list[Sequence[str]] = [(*COLUMNS, LABELS[1])]
-    items = events.items or (Event(0.0, events.duration, BACKGROUND),)
-    rows += [_event_cells(event, events) for event in items]
-    write_text(path, "".join("\t".join(row) + "\n" for row in rows))
-
-
-def _event_cells(event: Event, events: Events) -> Sequence[str]:
-    """Write times in full, so that the scores do not change by a rounding."""
-    onset = max(0.0, event.onset)
-    known = 0 <= event.confidence <= 1
-    label, channels = (" ".join(text.split()) for text in (event.label, event.channels))
-    return (
-        str(onset),
-        str(max(0.0, event.duration if onset == event.onset else event.end)),
-        label or BACKGROUND,
-        str(event.confidence) if known else MISSING,
-        channels or MISSING,
-        f"{events.start:%Y-%m-%d %H:%M:%S}" if events.start else MISSING,
-        str(events.duration),
-        label or BACKGROUND,
-    )
-
-
-def _read_events(path: Path, grid: Mapping[str, Any]) -> Events:
-    start = datetime.fromisoformat(grid["start"]) if grid["start"] else None
-    return replace(read_events(path), duration=float(grid["duration"]), start=start)
-
-
-def _read_typed(path: Path, grid: Mapping[str, Any]) -> TypedSeizures:
-    return TypedSeizures.of(_read_events(path, grid), grid["label_set"])
-
-
-def _write_hypnogram(path: Path, hypnogram: Hypnogram) -> None:
-    write_hypnogram(path, replace(hypnogram, first=max(0.0, hypnogram.first)))
-
-
-def _read_hypnogram(path: Path, grid: Mapping[str, Any]) -> Hypnogram:
-    labels = (event.label.removeprefix(PREFIX) for event in read_events(path))
-    return Hypnogram(tuple("" if label == UNKNOWN else label for label in labels), **grid)
-
-
-def _write_trajectory(path: Path, trajectory: Trajectory) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, values=trajectory.values)
-
-
-def _read_trajectory(path: Path, grid: Mapping[str, Any]) -> Trajectory:
-    with np.load(path, allow_pickle=False) as stored:
-        return Trajectory(stored["values"], **{**grid, "axes": tuple(grid["axes"])})
-
-
-class Form(NamedTuple):
-    """How a kind of truth is kept: what its file is called, and the fields that are not in it."""
-
-    suffix: str
-    write: Callable[[Path, Any], None]
-    read: Callable[[Path, Mapping[str, Any]], Truth]
-    grid: tuple[str, ...]
-
-
-FORMS: dict[str, Form] = {
-    "Events": Form("_events.tsv", _write_events, _read_events, ("duration", "start")),
-    "TypedSeizures": Form(
-        "_events.tsv", _write_events, _read_typed, ("duration", "start", "label_set")
-    ),
-    "Hypnogram": Form(
-        "_stages.tsv", _write_hypnogram, _read_hypnogram, ("duration", "epoch", "first")
-    ),
-    "Trajectory": Form(
-        "_trajectory.npz",
-        _write_trajectory,
-        _read_trajectory,
-        ("rate", "duration", "axes", "unit", "first"),
-    ),
-}
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.onnx_nodes import Links, add_constant, settings_of, swept
+from ranvier.onnx_nodes import Links, add_constant, exchange, settings_of, swept
 
 Shape = tuple[int, ...]
 
@@ -31,33 +31,64 @@ BY_VALUE = frozenset(
 
 def without_sequences(model: Any) -> Any:
     """Take parts out of a value itself, rather than out of a sequence of all its parts."""
-    links = Links(model)
-    for node in [one for one in model.graph.node if one.op_type == "SequenceAt"]:
-        made, place = links.made[node.input[0]], links.array(node.input[1])
-        if made.op_type == "SplitToSequence" and place is not None:
-            _take_part(model, links, made, node, int(place))
+    links, shapes = Links(model), shapes_of(model)
+    for made in [one for one in model.graph.node if one.op_type == "SplitToSequence"]:
+        takers = links.takers[made.output[0]]
+        places = [links.array(one.input[1]) for one in takers if one.op_type == "SequenceAt"]
+        sizes = _sizes_of_parts(links, shapes, made)
+        if len(places) < len(takers) or not sizes or any(place is None for place in places):
+            continue
+        parts = dict(zip(map(int, places), takers, strict=False))
+        if len(takers) == len(parts) == len(sizes) and _keeps_axis(made):
+            _split_at_once(model, made, parts, sizes)
+        else:
+            for place, taker in zip(map(int, places), takers, strict=True):
+                _take_part(model, made, taker, range(sum(sizes[:place]), sum(sizes[: place + 1])))
     return swept(model)
 
 
-def _take_part(model: Any, links: Links, made: Any, node: Any, place: int) -> None:
+def _sizes_of_parts(links: Links, shapes: Mapping[str, Shape], made: Any) -> list[int]:
+    """Return how long the parts of a sequence are; nothing if that is not known."""
+    given = [name for name in made.input[1:] if name]
+    sizes = links.array(given[0]) if given else np.array(1)
+    if sizes is None or sizes.ndim:
+        return [] if sizes is None else [int(size) for size in sizes]
+    if made.input[0] not in shapes:
+        return []
+    whole, size = shapes[made.input[0]][settings_of(made).get("axis", 0)], int(sizes)
+    return [min(size, whole - first) for first in range(0, whole, size)]
+
+
+def _keeps_axis(made: Any) -> bool:
+    return len(made.input) > 1 or bool(settings_of(made).get("keepdims", 1))
+
+
+def _split_at_once(model: Any, made: Any, parts: Mapping[int, Any], sizes: list[int]) -> None:
+    from onnx import helper
+
+    said = add_constant(model, f"list_{'_'.join(map(str, sizes))}", np.array(sizes))
+    names = [parts[place].output[0] for place in range(len(sizes))]
+    axis = settings_of(made).get("axis", 0)
+    exchange(model, made, helper.make_node("Split", [made.input[0], said], names, axis=axis))
+    for taker in parts.values():
+        exchange(model, taker)
+
+
+def _take_part(model: Any, made: Any, taker: Any, places: range) -> None:
     """Write what takes one part of a sequence as a node that takes it of the whole value."""
     from onnx import helper
 
-    settings, given = settings_of(made), [name for name in made.input[1:] if name]
-    axis, sizes = settings.get("axis", 0), links.array(given[0]) if given else np.array(1)
-    if sizes is None:
-        return
-    first = place * int(sizes) if sizes.ndim == 0 else int(sizes[:place].sum())
-    size = int(sizes) if sizes.ndim == 0 else int(sizes[place])
-    if not given and not settings.get("keepdims", 1):
-        where = add_constant(model, f"number_{place}", np.array(place))
-        part = helper.make_node("Gather", [made.input[0], where], node.output, axis=axis)
-    else:
+    axis = settings_of(made).get("axis", 0)
+    if _keeps_axis(made):
         bounds = (
-            add_constant(model, f"list_{n}", np.array([n])) for n in (first, first + size, axis)
+            add_constant(model, f"list_{n}", np.array([n]))
+            for n in (places.start, places.stop, axis)
         )
-        part = helper.make_node("Slice", [made.input[0], *bounds], node.output)
-    node.CopyFrom(part)
+        part = helper.make_node("Slice", [made.input[0], *bounds], taker.output)
+    else:
+        where = add_constant(model, f"number_{places.start}", np.array(places.start))
+        part = helper.make_node("Gather", [made.input[0], where], taker.output, axis=axis)
+    taker.CopyFrom(part)
 
 
 def with_fewer_views(model: Any, known: Mapping[str, Shape] | None = None) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ranvier.recording import Array
 
-MOST_IN_PIECE = 12
+MOST_IN_PIECE = 16
 """Outputs that are computed by one product."""
 
 
@@ -80,42 +80,48 @@ class Polyphase:
         Parameters
         ----------
         signal
-            (batch, sample, channel), from ``oldest`` of the first output on, and a cycle of zeros
+            (batch, channel, sample), from ``oldest`` of the first output on, and a cycle of zeros
             after the last sample that is known.
         begin
             Number of the signal's first sample.
         first, stop
             Numbers of the outputs.
+
+        Returns
+        -------
+        Array
+            (batch, output, channel), in the precision of the signal.
         """
-        invalid = ~np.isfinite(signal)
-        if not invalid.any():
+        valid = np.isfinite(signal)
+        if valid.all():
             return self._sums(signal, begin, first, stop)
-        sums = self._sums(np.where(invalid, 0.0, signal), begin, first, stop)
-        spoilt = self._sums(invalid.astype(float), begin, first, stop, support=True)
-        return np.where(spoilt > 0, np.nan, sums)
+        sums = self._sums(np.where(valid, signal, 0), begin, first, stop)
+        spoilt = self._sums((~valid).astype(signal.dtype), begin, first, stop, support=True)
+        sums[spoilt > 0] = np.nan
+        return sums
 
     def _sums(
         self, signal: Array, begin: int, first: int, stop: int, *, support: bool = False
     ) -> Array:
         outputs, samples = self.cycle
         cycles = range(first // outputs, -(-stop // outputs))
-        sums = np.empty((len(signal), len(cycles), outputs, signal.shape[2]))
+        sums = np.empty((len(signal), len(cycles), outputs, signal.shape[1]), signal.dtype)
         for piece in self.pieces:
             start = (first - piece.outputs.stop) // outputs + 1
             end = -((piece.outputs.start - stop) // outputs)
             if start < end:
-                since = signal[:, start * samples + piece.first - begin :]
-                weights = piece.support if support else piece.weights
+                since = signal[..., start * samples + piece.first - begin :]
+                weights = (piece.support if support else piece.weights).astype(signal.dtype)
                 windows = _windows(since, end - start, samples, weights.shape[1])
                 rows = slice(start - cycles.start, end - cycles.start)
                 np.matmul(weights, windows, out=sums[:, rows, piece.outputs])
         gone = cycles.start * outputs
-        return sums.reshape(len(signal), -1, signal.shape[2])[:, first - gone : stop - gone]
+        return sums.reshape(len(signal), -1, signal.shape[1])[:, first - gone : stop - gone]
 
 
 def _windows(signal: Array, count: int, hop: int, width: int) -> Array:
-    """View (batch, sample, channel) as (batch, window, sample, channel)."""
-    batch, sample, channel = signal.strides
-    shape = (len(signal), count, width, signal.shape[2])
+    """View (batch, channel, sample) as (batch, window, sample, channel)."""
+    batch, channel, sample = signal.strides
+    shape = (len(signal), count, width, signal.shape[1])
     strides = (batch, hop * sample, sample, channel)
     return np.lib.stride_tricks.as_strided(signal, shape, strides, writeable=False)

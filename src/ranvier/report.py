@@ -20,10 +20,12 @@ from ranvier.report_scores import score_tables
 from ranvier.report_seizure_type import seizure_type_sections
 from ranvier.report_sleep import sleep_sections
 from ranvier.scoring.seizure import SeizureScores, SubjectScore
+from ranvier.splits import OFFICIAL
 from ranvier.tasks.seizure_events import RULES, EventScore, score_events
 
 if TYPE_CHECKING:
-    from ranvier.evaluation import Evaluation, FoldResult
+    from ranvier.all_folds import AllFolds
+    from ranvier.fold_files import FoldResult
     from ranvier.live.runner import Certified
 
 LONGEST = 3600.0
@@ -58,7 +60,7 @@ LATENCIES = {
 
 
 def write_report(
-    evaluation: Evaluation,
+    evaluation: AllFolds,
     path: Path,
     *,
     certified: Certified | None = None,
@@ -95,12 +97,12 @@ def write_report(
     return page.write_page(path, evaluation.scores.headline(), kind, sections)
 
 
-def _plain_sections(evaluation: Evaluation) -> Sequence[str]:
+def _plain_sections(evaluation: AllFolds) -> Sequence[str]:
     columns, *rows = evaluation.scores.table(evaluation.baseline_scores)
     return (page.section("Scores", page.table("Scores", columns, rows)),)
 
 
-def _seizure_sections(evaluation: Evaluation) -> Sequence[str]:
+def _seizure_sections(evaluation: AllFolds) -> Sequence[str]:
     network, baseline = evaluation.scores, evaluation.baseline_scores
     return (
         page.section("What was run", _what_was_run(evaluation, network)),
@@ -112,7 +114,7 @@ def _seizure_sections(evaluation: Evaluation) -> Sequence[str]:
     )
 
 
-def _other_sections(evaluation: Evaluation) -> Sequence[str]:
+def _other_sections(evaluation: AllFolds) -> Sequence[str]:
     own = {
         "sleep": sleep_sections,
         "seizure_type": seizure_type_sections,
@@ -125,7 +127,7 @@ def _other_sections(evaluation: Evaluation) -> Sequence[str]:
     )
 
 
-def _what_was_run(evaluation: Evaluation, scores: SeizureScores) -> str:
+def _what_was_run(evaluation: AllFolds, scores: SeizureScores) -> str:
     seizures = sum(len(events.seizures()) for events in evaluation.truth.values())
     patients = page.count(scores.people, "patient")
     recordings = page.count(len(evaluation.predictions), "recording")
@@ -139,7 +141,7 @@ def _what_was_run(evaluation: Evaluation, scores: SeizureScores) -> str:
     return page.table("What was run", (), rows, look="words")
 
 
-def _what_any_task_ran(evaluation: Evaluation) -> str:
+def _what_any_task_ran(evaluation: AllFolds) -> str:
     hours = sum(one.duration for one in evaluation.predictions) / 3600
     recordings = page.count(len(evaluation.predictions), "recording")
     rows = (
@@ -150,15 +152,17 @@ def _what_any_task_ran(evaluation: Evaluation) -> str:
     return page.table("What was run", (), rows, look="words")
 
 
-def _split_words(evaluation: Evaluation) -> str:
+def _split_words(evaluation: AllFolds) -> str:
     folds = page.count(len(evaluation.folds), "fold")
+    if evaluation.folds[0].certificate.fold.protocol == OFFICIAL:
+        return "as the data set publishes it: each network is tested on people new to it"
     if evaluation.recipe.in_time:
         which = "other" if evaluation.recipe.split_by == "blocked" else "later"
         return f"{folds} in time: each network is tested on {which} parts of the same recordings"
     return f"{folds} by patient: each network is tested on people new to it"
 
 
-def _network_rows(evaluation: Evaluation) -> Sequence[tuple[str, str]]:
+def _network_rows(evaluation: AllFolds) -> Sequence[tuple[str, str]]:
     recipe = evaluation.recipe
     weights = sum(np.size(weight) for weight in evaluation.folds[0].decoder.weights.values())
     return (
@@ -185,7 +189,7 @@ def _spaced(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _alarm_words(evaluation: Evaluation) -> str:
+def _alarm_words(evaluation: AllFolds) -> str:
     rule = evaluation.recipe.rule
     thresholds = sorted({f"{_threshold(fold):.3f}" for fold in evaluation.folds})
     chosen = " to ".join(dict.fromkeys((thresholds[0], thresholds[-1])))
@@ -201,7 +205,7 @@ def _threshold(fold: FoldResult) -> float:
     return rule.threshold if isinstance(rule, AlarmRule) else float("nan")
 
 
-def _certificates(evaluation: Evaluation) -> str:
+def _certificates(evaluation: AllFolds) -> str:
     certificates = [fold.certificate for fold in evaluation.folds]
     listed = [page.listing(certificate.sentences()) for certificate in certificates]
     if len(listed) > OPEN_FOLDS:
@@ -231,7 +235,7 @@ def _curves(network: SeizureScores, baseline: SeizureScores) -> str:
     )
 
 
-def _one_recording(evaluation: Evaluation) -> str:
+def _one_recording(evaluation: AllFolds) -> str:
     excerpt, counts = choose_excerpt(evaluation)
     one = excerpt.prediction
     said = (
@@ -264,7 +268,7 @@ def _head(excerpt: figures.Excerpt, peak: int) -> str:
     return page.figure(drawn, caption, look="beside")
 
 
-def choose_excerpt(evaluation: Evaluation) -> tuple[figures.Excerpt, EventScore]:
+def choose_excerpt(evaluation: AllFolds) -> tuple[figures.Excerpt, EventScore]:
     """Choose a recording to show, with its counts: one in which something went right and wrong."""
     truth, counts = evaluation.truth, {}
     for one in evaluation.predictions:
@@ -343,7 +347,7 @@ def _milliseconds(value: float | None) -> str:
     return page.UNKNOWN if value is None or np.isnan(value) else f"{value:.2f} ms".replace("-", "−")
 
 
-def _details(evaluation: Evaluation) -> str:
+def _details(evaluation: AllFolds) -> str:
     noted = evaluation.notes.items()
     lines = [f"{name}: {'; '.join(dict.fromkeys(notes))}" for name, notes in noted]
     shown = lines[:MOST_NOTED]

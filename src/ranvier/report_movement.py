@@ -19,7 +19,7 @@ from ranvier.tasks.movement import SCORER
 from ranvier.tasks.movement_scores import MovementScore, mean_known
 
 if TYPE_CHECKING:
-    from ranvier.evaluation import Evaluation
+    from ranvier.all_folds import AllFolds
 
 Curve = tuple[Array, Array]
 """Lags in milliseconds, and R² uniform at each."""
@@ -54,7 +54,7 @@ TRAILING = (
 )
 
 
-def movement_sections(evaluation: Evaluation) -> Sequence[str]:
+def movement_sections(evaluation: AllFolds) -> Sequence[str]:
     """Set everything that only movement has to say, one text for each section.
 
     Parameters
@@ -72,7 +72,7 @@ def movement_sections(evaluation: Evaluation) -> Sequence[str]:
     )
 
 
-def _side_by_side(evaluation: Evaluation, scores: MovementScores) -> str:
+def _side_by_side(evaluation: AllFolds, scores: MovementScores) -> str:
     compared = scores.comparison
     if compared is None:
         columns, *rows = scores.table(evaluation.baseline_scores)
@@ -270,7 +270,7 @@ def _way(values: Array, hop: float, unit: str) -> Array:
     return np.concatenate([np.zeros((1, 2)), way])
 
 
-def _lags(evaluation: Evaluation, scores: MovementScores) -> str:
+def _lags(evaluation: AllFolds, scores: MovementScores) -> str:
     leads, trails = _leads(evaluation), _trails(scores)
     drawn = (
         _lag_card(leads, TUNING, "R² against the lag from counts to movement", "counts"),
@@ -292,7 +292,7 @@ def _lag_card(curves: Mapping[str, Curve], caption: str, title: str, origin: str
     return page.figure(svg, caption.format(best=said), look="half")
 
 
-def _leads(evaluation: Evaluation) -> dict[str, Curve]:
+def _leads(evaluation: AllFolds) -> dict[str, Curve]:
     """Return how counts lead in the training parts, averaged over sessions of one bin width."""
     known = [fold.lags for fold in evaluation.folds if fold.lags.seconds]
     if len({one.seconds for one in known}) != 1:

@@ -13,7 +13,7 @@ from ranvier.scoring.seizure_type import SeizureTypeScores
 from ranvier.tasks.seizure_type import NAN_RULE, SCORER, TypeScore
 
 if TYPE_CHECKING:
-    from ranvier.evaluation import Evaluation
+    from ranvier.all_folds import AllFolds
 
 METRICS = {
     "weighted_f1": "Weighted F1",
@@ -30,7 +30,7 @@ EXPLAINED = (
 )
 
 
-def seizure_type_sections(evaluation: Evaluation) -> Sequence[str]:
+def seizure_type_sections(evaluation: AllFolds) -> Sequence[str]:
     """Set everything that only typing has to say, one text for each section.
 
     Parameters

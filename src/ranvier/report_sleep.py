@@ -22,7 +22,7 @@ from ranvier.tasks.sleep_statistics import UNSCORED
 from ranvier.truth import SLEEP_STAGES
 
 if TYPE_CHECKING:
-    from ranvier.evaluation import Evaluation
+    from ranvier.all_folds import AllFolds
 
 METRICS = {"kappa": "Kappa", "accuracy": "Accuracy", "macro_f1": "Macro-F1"}
 NOTHING = "There is none: not one epoch is known of both scorer and network."
@@ -49,7 +49,7 @@ EXPLAINED = (
 )
 
 
-def sleep_sections(evaluation: Evaluation) -> Sequence[str]:
+def sleep_sections(evaluation: AllFolds) -> Sequence[str]:
     """Set everything that only sleep staging has to say, one text for each section.
 
     Parameters
@@ -155,7 +155,7 @@ def _confusion(score: SleepScore) -> str:
     return page.figure(drawn, CONFUSION + (most if wrong.any() else ""), look="beside")
 
 
-def _one_night(evaluation: Evaluation, nights: Sequence[StagedNight]) -> str:
+def _one_night(evaluation: AllFolds, nights: Sequence[StagedNight]) -> str:
     night = choose_night(nights)
     if night is None:
         return page.paragraph(NOTHING)
@@ -170,7 +170,7 @@ def _one_night(evaluation: Evaluation, nights: Sequence[StagedNight]) -> str:
     return page.paragraph(said) + page.figure(figures_sleep.night_figure(night, above), caption)
 
 
-def _spectrogram_of(evaluation: Evaluation, night: StagedNight) -> Spectrogram | None:
+def _spectrogram_of(evaluation: AllFolds, night: StagedNight) -> Spectrogram | None:
     """Analyse what was recorded in a night; None where the signal is not at hand."""
     begin, stages = evaluation.recipe.begin, evaluation.recipe.stages
     for one in evaluation.recordings:

@@ -25,7 +25,7 @@ from ranvier.tasks.sleep_intervals import (
 from ranvier.tasks.sleep_statistics import ALWAYS, STATISTICS, sleep_statistics
 
 if TYPE_CHECKING:
-    from ranvier.evaluation import Evaluation
+    from ranvier.all_folds import AllFolds
 
 LEVEL, FEWEST = 0.9, 9
 """Of the intervals, and how many nights of others it takes to widen them to that."""
@@ -76,7 +76,7 @@ class MeasuredNight:
     widened: Mapping[str, Interval]
 
 
-def measure_nights(evaluation: Evaluation) -> list[MeasuredNight]:
+def measure_nights(evaluation: AllFolds) -> list[MeasuredNight]:
     """Compute the statistics of every tested night from the epochs that are known of both.
 
     How stages follow one another is learned from the nights of the training part of the fold that
@@ -95,7 +95,7 @@ def measure_nights(evaluation: Evaluation) -> list[MeasuredNight]:
     return sorted(_widen(measured), key=lambda one: one.name)
 
 
-def _chain(train: Sequence[StagedNight], evaluation: Evaluation) -> StageChain | None:
+def _chain(train: Sequence[StagedNight], evaluation: AllFolds) -> StageChain | None:
     """Learn how stages follow one another; a network that weighs stages expects other shares."""
     scored = np.concatenate([np.zeros(0), *(one.scored for one in train)])
     if np.isnan(scored).all():
@@ -107,7 +107,7 @@ def _chain(train: Sequence[StagedNight], evaluation: Evaluation) -> StageChain |
     return replace(chain, shares=shares / shares.sum())
 
 
-def _knowledge(evaluation: Evaluation) -> Knowledge:
+def _knowledge(evaluation: AllFolds) -> Knowledge:
     recipe = evaluation.recipe
     alone = recipe.network == "attn_sleep" and not recipe.network_settings.get("context")
     return "epoch" if alone else "past"

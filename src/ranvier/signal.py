@@ -1,7 +1,8 @@
 """Causal stages of signal processing, each with the contract of ``streaming.Stage``.
 
-Whatever the cut, the results are the same to the last bit: sums run in a fixed order, the
-recursion of a filter is carried, and a window is always computed alone.
+Whatever the cut, the results are the same to the last bit: sums run in a fixed order, the state of
+a filter is carried, and a window is always computed alone. What comes in as float32 is filtered and
+resampled as float32, the state of a filter apart.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from ranvier.channels import MONTAGES, Coverage, pick
 from ranvier.polyphase import Polyphase
 from ranvier.recording import Array, Layout
+from ranvier.recursion import Recursion
 from ranvier.streaming import Stage, State, exact_ratio
 
 
@@ -151,7 +153,7 @@ class DeriveMontage(Stage):
 class Filter(Stage):
     """Butterworth filter with carried state, started as if the first sample had always been there.
 
-    While a sample is NaN the filter is fed the channel's last valid one and its output is NaN.
+    While a sample is NaN or infinite, the filter is fed the channel's last valid one and gives NaN.
 
     Parameters
     ----------
@@ -203,54 +205,58 @@ class Filter(Stage):
         turn = np.angle(response[1] / response[0])
         return float(-turn / (2 * np.pi * middle * 0.002))
 
+    @cached_property
+    def recursion(self) -> Recursion:
+        """The products that give the outputs."""
+        return Recursion(self.sections)
+
     def initial_state(self, batch: int) -> State:
-        """Return (recursion, first valid sample, last valid sample)."""
+        """Return (state where a group begins, samples since then, first and last valid sample)."""
         channels = len(self.layout.channels)
-        recursion = np.zeros((len(self.sections), batch, 2, channels))
-        return recursion, *(np.full((batch, channels), np.nan) for _ in range(2))
+        carried = np.zeros((batch, channels, self.recursion.states))
+        samples = np.zeros((batch, channels, 0))
+        return carried, samples, *(np.full((batch, channels), np.nan) for _ in range(2))
 
     def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
         """Filter; the first valid sample is taken off before and its gain added after."""
-        from scipy.signal import sosfilt
-
-        if not chunk.shape[1]:
-            return chunk.astype(float), state
-        recursion, first, last = state
-        signal = _channel_major(chunk)
-        invalid = np.isnan(signal)
-        interrupted = bool(invalid.any())
+        signal = _in_own_precision(chunk).swapaxes(1, 2)
+        if not signal.shape[2]:
+            return signal.swapaxes(1, 2), state
+        carried, begun, first, last = state
+        valid = np.isfinite(signal)
+        interrupted = not valid.all()
         if np.isnan(first).any():
-            first = np.where(np.isnan(first), _first_valid(signal, invalid), first)
-        held = _hold(signal, invalid, last) if interrupted else signal
-        start = np.nan_to_num(first)[:, None]
-        newest = held[:, -1].copy()
-        offset = held - start
+            first = np.where(np.isnan(first), _first_valid(signal, valid), first)
+        start = np.nan_to_num(first)[..., None].astype(signal.dtype)
+        held = _hold(signal, valid, last) if interrupted else signal
+        newest = held[..., -1].astype(float)
         if interrupted:
-            offset[np.isnan(held)] = 0.0
-        output, recursion = sosfilt(self.sections, offset, axis=1, zi=recursion)
+            held = np.where(np.isnan(held), start, held)
+        output, carried, begun = self.recursion.step(held, start, carried, begun)
         if self.gain_at_zero:
-            output += self.gain_at_zero * start
+            output += start
         if interrupted:
-            output[invalid] = np.nan
-        return output, (recursion, first, newest)
+            output[~valid] = np.nan
+        return output.swapaxes(1, 2), (carried, begun, first, newest)
 
 
-def _channel_major(chunk: Array) -> Array:
-    """Return a copy in float64 with the samples of a channel side by side in memory."""
-    return np.array(chunk.swapaxes(1, 2), dtype=float, order="C").swapaxes(1, 2)
+def _in_own_precision(chunk: Array) -> Array:
+    """Return the samples as they are if they are float32 or float64, else without loss."""
+    return chunk.astype(np.result_type(chunk.dtype, np.float32), copy=False)
 
 
-def _first_valid(signal: Array, invalid: Array) -> Array:
-    index = np.argmin(invalid, axis=1)
-    return np.take_along_axis(signal, index[:, None], axis=1)[:, 0]
+def _first_valid(signal: Array, valid: Array) -> Array:
+    place = np.argmax(valid, axis=2, keepdims=True)
+    found, known = (np.take_along_axis(one, place, axis=2)[..., 0] for one in (signal, valid))
+    return np.where(known, found, np.nan).astype(float)
 
 
-def _hold(signal: Array, invalid: Array, last: Array) -> Array:
-    """Replace each NaN by the value before it, also across the border to the last chunk."""
-    padded = np.concatenate([last[:, None], signal], axis=1)
-    index = np.where(invalid, 0, np.arange(1, padded.shape[1])[None, :, None])
-    latest = np.maximum.accumulate(index, axis=1)
-    return np.take_along_axis(padded, latest, axis=1)
+def _hold(signal: Array, valid: Array, last: Array) -> Array:
+    """Replace each sample that is not valid by the one before, also across the border of chunks."""
+    padded = np.concatenate([last[..., None].astype(signal.dtype), signal], axis=2)
+    index = np.where(valid, np.arange(1, padded.shape[2]), 0)
+    latest = np.maximum.accumulate(index, axis=2)
+    return np.take_along_axis(padded, latest, axis=2)
 
 
 EDGE = 0.9
@@ -315,7 +321,8 @@ class Resample(Stage):
 
     def outputs(self, samples: int) -> int:
         """Return how many outputs are known once this many samples have come in."""
-        return 1 + int((samples - 1) * self.ratio) if samples else 0
+        up, down = self.ratio.as_integer_ratio()
+        return 1 + (samples - 1) * up // down if samples else 0
 
     @cached_property
     def polyphase(self) -> Polyphase:
@@ -324,27 +331,27 @@ class Resample(Stage):
 
     def initial_state(self, batch: int) -> State:
         """Return (samples still needed, samples seen)."""
-        return np.zeros((batch, 0, len(self.layout.channels))), np.array(0)
+        return np.zeros((batch, len(self.layout.channels), 0)), np.array(0)
 
     def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
         """Filter at the common multiple of the rates; only the wanted samples are computed."""
         kept, seen = state
+        chunk = _in_own_precision(chunk)
         if not chunk.shape[1]:
-            return kept[:, :0], state
+            return chunk, state
         if not seen:
-            kept = np.repeat(chunk[:, :1].astype(float), -self.polyphase.oldest(0), axis=1)
-        begin, now = int(seen) - kept.shape[1], int(seen) + chunk.shape[1]
+            kept = np.repeat(chunk[:, 0, :, None], -self.polyphase.oldest(0), axis=2)
+        begin, now = int(seen) - kept.shape[2], int(seen) + chunk.shape[1]
         first, stop = self.outputs(int(seen)), self.outputs(now)
-        signal = _joined(kept, chunk, self.polyphase.cycle[1])
+        signal = _joined(kept, chunk.swapaxes(1, 2), self.polyphase.cycle[1])
         filtered = self.polyphase.outputs(signal, begin, first, stop)
         needed = slice(self.polyphase.oldest(stop) - begin, now - begin)
-        return filtered, (signal[:, needed].copy(), np.array(now))
+        return filtered, (signal[..., needed].copy(), np.array(now))
 
 
 def _joined(kept: Array, chunk: Array, room: int) -> Array:
-    """Put what was kept before a chunk, and zeros after it, in float64."""
-    known = kept.shape[1] + chunk.shape[1]
-    signal = np.empty((len(chunk), known + room, chunk.shape[2]))
-    signal[:, : kept.shape[1]], signal[:, kept.shape[1] : known] = kept, chunk
-    signal[:, known:] = 0.0
+    """Put what was kept before a chunk, (batch, channel, sample), and zeros after it."""
+    before, known = kept.shape[2], kept.shape[2] + chunk.shape[2]
+    signal = np.empty((*chunk.shape[:2], known + room), chunk.dtype)
+    signal[..., :before], signal[..., before:known], signal[..., known:] = kept, chunk, 0.0
     return signal

@@ -1,6 +1,7 @@
 """A store: the signals of any data set as memory-mapped arrays, with an index.
 
-A signal of 16-bit integers is kept as it is in its file, any other as float32 µV, NaN in gaps; both
+What stages gave can be stored, too, features among them; the index then says which stages. A
+signal of 16-bit integers is kept as it is in its file, any other as float32 µV, NaN in gaps; both
 come back to the last bit. ``index.json`` says what else is known of each recording.
 """
 
@@ -167,14 +168,15 @@ def store_one(recording: Recording, folder: Path) -> Entry:
     records = integers_of(recording)
     dtype: np.dtype[Any] = np.dtype("<f4" if records is None else "<i2")
     gains, offsets = [], []
+    shape = _shape(recording)
     if records is not None:
         gains, offsets = (one.ravel().tolist() for one in (records.gain, records.offset))
-    digest = _digest(recording, [dtype.str, gains, offsets])
+    digest = _digest(recording, [dtype.str, gains, offsets, *shape[2:]])
     path = folder / f"{digest}.npy"
-    if not _is_whole(path, recording, dtype):
+    if not _is_whole(path, shape, dtype):
         with replacing(path) as temporary:
             _write_array(temporary, recording, dtype)
-    entry = {**describe(recording), "file": path.name, "content": digest}
+    entry = {**describe(recording), "file": path.name, "content": digest, "shape": shape}
     if recording.trajectory is not None:
         entry["trajectory"]["file"] = _store_values(recording.trajectory.values, folder)
     return {**entry, "gains": gains, "offsets": offsets}
@@ -200,8 +202,12 @@ def _digest(recording: Recording, settings: Sequence[Any]) -> str:
     return digest.hexdigest()
 
 
-def _is_whole(path: Path, recording: Recording, dtype: np.dtype[Any]) -> bool:
-    shape = (recording.samples, len(recording.layout.channels))
+def _shape(recording: Recording) -> tuple[int, ...]:
+    """Return (time, channel), or (step, node, feature)."""
+    return recording.samples, *recording.reader(0, 0).shape[1:]
+
+
+def _is_whole(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -210,8 +216,7 @@ def _is_whole(path: Path, recording: Recording, dtype: np.dtype[Any]) -> bool:
 
 
 def _write_array(path: Path, recording: Recording, dtype: np.dtype[Any]) -> None:
-    shape = (recording.samples, len(recording.layout.channels))
-    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    header = {"descr": dtype.str, "fortran_order": False, "shape": _shape(recording)}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for block in _blocks(recording):

@@ -15,6 +15,8 @@ SAME_PERSON = {"chb21": "chb01"}
 case 21 was obtained 1.5 years after case 1, from the same girl)."""
 
 PARTS = ("train", "validation", "test")
+OFFICIAL = "official"
+"""Protocol by which the parts are those that a data set publishes."""
 
 
 def person(subject: str) -> str:
@@ -35,7 +37,8 @@ class Fold:
     in_time
         Whether these are parts of the same recordings that follow each other.
     protocol
-        By which rule the parts were cut, one of ``PROTOCOLS_IN_TIME``; empty where it has no name.
+        By which rule the parts were made, one of ``PROTOCOLS_IN_TIME`` or ``OFFICIAL``; empty
+        where it has no name.
 
     Raises
     ------
@@ -352,6 +355,8 @@ class Certificate:
     @property
     def apart(self) -> str:
         """How the parts are kept apart."""
+        if self.fold.protocol == OFFICIAL:
+            return "protocol official: the data set itself says the parts; no person is in two"
         if self.fold.protocol:
             rule = PROTOCOLS_IN_TIME[self.fold.protocol]
             return f"protocol {self.fold.protocol}: {rule}; no window reaches over a border"

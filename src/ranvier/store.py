@@ -15,6 +15,7 @@ import numpy as np
 from ranvier.formats.hed_score import replacing
 from ranvier.recording import Array, Layout, Recording
 from ranvier.stages import build, coverages
+from ranvier.stored_recording import origin_of
 from ranvier.streaming import Pipeline
 from ranvier.truth import Truth
 
@@ -104,11 +105,46 @@ class Prepared:
         return self.truth.targets(times, hop * self.hop)
 
 
-def split_stages(stages: Stages, recording: Recording) -> tuple[Pipeline, Pipeline]:
-    """Build the stages for a recording: those up to the last with memory, and those after it."""
-    whole = build(stages, recording.layout)
-    last = max((i for i, s in enumerate(whole.stages) if not s.memoryless), default=-1) + 1
-    before = Pipeline(recording.layout, whole.stages[:last])
+def stages_done(recording: Recording, stages: Stages) -> int:
+    """Return how many of the stages were applied before to what a store holds.
+
+    Raises
+    ------
+    ValueError
+        If it holds features of other stages than these begin with.
+    """
+    origin = origin_of(recording)
+    if origin is None:
+        return 0
+    count = len(origin.stages)
+    if _plain(stages[:count]) == _plain(origin.stages):
+        return count
+    if recording.reader(0, 0).ndim == 2:
+        return 0
+    raise ValueError(
+        f"Invalid stages: {recording.name} holds features after {_named(origin.stages)}, must "
+        f"begin with these settings of them, found {_named(stages)}"
+    )
+
+
+def _plain(stages: Stages) -> list[dict[str, Any]]:
+    plain: list[dict[str, Any]] = json.loads(json.dumps([dict(one) for one in stages]))
+    return plain
+
+
+def _named(stages: Stages) -> str:
+    return ", ".join(str(one.get("stage")) for one in stages)
+
+
+def split_stages(stages: Stages, layout: Layout, done: int = 0) -> tuple[Pipeline, Pipeline]:
+    """Build the stages for a layout: those up to the last with memory, and those after it.
+
+    Of stages that were done before, all are among the first.
+    """
+    whole = build(stages, layout)
+    with_memory = (i + 1 for i, stage in enumerate(whole.stages) if not stage.memoryless)
+    last = max((done, *with_memory))
+    before = Pipeline(layout, whole.stages[:last])
     return before, Pipeline(before.output, whole.stages[last:])
 
 
@@ -152,18 +188,27 @@ def prepare(
 def _prepare_one(
     recording: Recording, stages: Stages, folder: Path, truth: Truth | None
 ) -> Prepared:
+    if recording.reader(0, 0).ndim > 2 and origin_of(recording) is None:
+        raise ValueError(
+            f"Invalid recording: {recording.name} is a part of features of a store, must be all of "
+            "them or a signal"
+        )
+    done = stages_done(recording, stages)
+    origin = origin_of(recording) if done else None
+    layout, samples = (origin or recording).layout, (origin or recording).samples
     try:
-        before, rest = split_stages(stages, recording)
+        before, rest = split_stages(stages, layout, done)
     except ValueError as error:
         raise ValueError(f"{recording.name}: {error}") from None
+    left = Pipeline(Pipeline(layout, before.stages[:done]).output, before.stages[done:])
     path = folder / f"{fingerprint(recording, stages)}.npy"
-    if not _is_whole(path, before.outputs(recording.samples)):
-        _write(path, before, recording)
+    if not _is_whole(path, left.outputs(recording.samples)):
+        _write(path, left, recording)
     return Prepared(
         recording.name,
         recording.subject,
         truth,
-        recording.duration,
+        samples / layout.rate,
         path,
         rest,
         first=first_output(before),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
@@ -19,9 +20,34 @@ LONGEST_AT_ONCE = 8192
 """Samples that are turned into µV at once: gains are kept for as many."""
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What a recording was before stages were applied to it, and which ones.
+
+    Parameters
+    ----------
+    layout, samples
+        Of the signal that came in.
+    stages
+        Settings of each, in their order.
+    """
+
+    layout: Layout
+    samples: int
+    stages: tuple[Mapping[str, Any], ...]
+
+
+def origin_of(recording: Recording) -> Origin | None:
+    """Return what a recording was before stages, where it is what they gave; else None."""
+    origin: Origin | None = getattr(recording.reader, "origin", None)
+    return origin
+
+
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """Reader of an array on disk, (time, channels), of integers or of float32.
+    """Reader of an array on disk, of integers, (time, channel), or of float32.
+
+    What stages gave may be features, (step, node, feature).
 
     Parameters
     ----------
@@ -29,11 +55,14 @@ class Stored:
         The ``.npy`` file.
     gains, offsets
         What turns integers into µV, by channel; empty for float32.
+    origin
+        What it was before stages; None for signals as they are in their files.
     """
 
     path: Path
     gains: tuple[float, ...] = ()
     offsets: tuple[float, ...] = ()
+    origin: Origin | None = None
 
     def __call__(self, first: int, last: int) -> Signal:
         """Read these samples."""
@@ -87,7 +116,9 @@ def _read_anew(reader: OnDemand | Stored, first: int, last: int) -> Signal:
 
 def describe(recording: Recording) -> dict[str, Any]:
     """Return what is known of a recording but its samples, in plain types."""
+    origin = origin_of(recording)
     return {
+        **({"origin": _describe_origin(origin)} if origin else {}),
         "name": recording.name,
         "subject": recording.subject,
         "session": recording.session,
@@ -110,7 +141,12 @@ def described(entry: dict[str, Any], folder: Path) -> Recording:
     return Recording(
         Layout(tuple(entry["channels"]), entry["rate"], entry["unit"]),
         samples,
-        Stored(folder / entry["file"], tuple(entry["gains"]), tuple(entry["offsets"])),
+        Stored(
+            folder / entry["file"],
+            tuple(entry["gains"]),
+            tuple(entry["offsets"]),
+            _origin(entry["origin"]) if "origin" in entry else None,
+        ),
         name=entry["name"],
         subject=entry["subject"],
         session=entry["session"],
@@ -120,6 +156,16 @@ def described(entry: dict[str, Any], folder: Path) -> Recording:
         trajectory=_trajectory(entry["trajectory"], folder),
         notes=tuple(entry["notes"]),
     )
+
+
+def _describe_origin(origin: Origin) -> dict[str, Any]:
+    layout = asdict(origin.layout)
+    return {**layout, "samples": origin.samples, "stages": list(map(dict, origin.stages))}
+
+
+def _origin(entry: dict[str, Any]) -> Origin:
+    layout = Layout(tuple(entry["channels"]), entry["rate"], entry["unit"])
+    return Origin(layout, entry["samples"], tuple(entry["stages"]))
 
 
 def _date(date: datetime | None) -> str | None:

@@ -76,13 +76,18 @@ class Windows:
         number = self._before(first)
         begin, state = number * self.size, self._state(number)
         known, end = self.pipeline.outputs(begin), self._needed(last, begin)
-        outputs = []
+        signal = np.empty(0, np.float32)
         for start in range(begin, max(end, begin + 1), self.size):
             stop = min(start + self.size, end)
-            output, state = self.pipeline.step(self.recording.reader(start, stop)[None], state)
-            outputs.append(output[0])
+            (output,), state = self.pipeline.step(self.recording.reader(start, stop)[None], state)
             self._keep(stop, state)
-        return np.concatenate(outputs)[first - known : last - known].astype(np.float32)
+            if start == begin:
+                signal = np.empty_like(output, np.float32, shape=(last - first, *output.shape[1:]))
+            wanted = output[max(0, first - known) : last - known]
+            place = max(0, known - first)
+            signal[place : place + len(wanted)] = wanted
+            known += len(output)
+        return signal
 
     def unmapped(self) -> Windows:
         """Return the same, but letting go of the file after each reading."""

@@ -20,7 +20,7 @@ def bench(decoder: str, *, recording: str = "", steps: int = 200, threads: int =
         For computing in torch; ONNX Runtime and C take one.
     """
     from ranvier.bench import bench as measure
-    from ranvier.formats import read_one
+    from ranvier.datasets import read_one
     from ranvier.runtime import has_torch
 
     if has_torch():

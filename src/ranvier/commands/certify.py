@@ -26,7 +26,7 @@ def certify(
         torch, onnx for ONNX Runtime, int8 for its step of eight bits, or auto: int8 where the
         decoder has one, else torch where it is installed.
     """
-    from ranvier.formats import read_one
+    from ranvier.datasets import read_one
     from ranvier.live.runner import certify as compare
 
     loaded = open_decoder(decoder, engine=engine, threads=threads, check=True)

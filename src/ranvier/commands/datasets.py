@@ -81,6 +81,8 @@ def description(data_set: DataSet) -> list[str]:
     }
     if data_set.archive:
         said["archive"] = f"{data_set.archive.host}, {data_set.archive.record}"
+    if command := data_set.command("FOLDER"):
+        said["evaluate"] = command
     width = max(map(len, said))
     return [data_set.title, "", *(f"{name:{width}}  {text}" for name, text in said.items())]
 
@@ -90,4 +92,4 @@ def plain(data_set: DataSet) -> dict[str, Any]:
     fields = {n: v for n, v in vars(data_set).items() if isinstance(v, str | int | float)}
     archive = asdict(data_set.archive) if data_set.archive else {}
     kept = {name: text for name, text in archive.items() if isinstance(text, str)}
-    return {**fields, "archive": kept or None}
+    return {**fields, "archive": kept or None, "evaluate": data_set.command("FOLDER") or None}

@@ -45,7 +45,8 @@ def decode(
         torch, onnx for ONNX Runtime, int8 for its step of eight bits, or auto: int8 where the
         decoder has one, else torch where it is installed.
     """
-    from ranvier.formats import find_files, read_one
+    from ranvier.datasets import read_one
+    from ranvier.formats import find_files
 
     loaded = open_decoder(decoder, engine=engine, threads=threads)
     forms = chosen_forms(format, loaded.rule)

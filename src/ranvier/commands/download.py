@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from typing import TYPE_CHECKING
 
 from ranvier.commands import Answer, showing_progress
@@ -25,7 +24,8 @@ def download(name: str, out: str, *, subjects: str = "", threads: int = 4) -> An
     out
         Folder for its files; those that are there and unchanged are not fetched again.
     subjects
-        Whose files, such as chb01,chb02; by default all.
+        Whose files: names between commas, and ranges, such as chb01,chb05-chb09 or 00-09; by
+        default all.
     threads
         Files fetched side by side, at most 16.
     """
@@ -63,8 +63,7 @@ def answer_for(described: DataSet, done: Downloaded) -> Answer:
         *done.failures,
     ]
     again = "The same command fetches only what is missing."
-    folder = shlex.quote(str(done.folder))
-    lines += [again if done.failures else f"Next: {next_command(described, folder)}"]
+    lines += [again if done.failures else f"Next: {described.command(str(done.folder))}"]
     content = {
         "name": described.name,
         "folder": str(done.folder),
@@ -74,11 +73,6 @@ def answer_for(described: DataSet, done: Downloaded) -> Answer:
         "failures": list(done.failures),
     }
     return Answer("\n".join(lines), content, notes_on(done), failed=bool(done.failures))
-
-
-def next_command(described: DataSet, folder: str) -> str:
-    """Return the command that evaluates a decoder on a data set."""
-    return f"ranvier evaluate --task {described.task} --data {folder} --out results"
 
 
 def notes_on(done: Downloaded) -> list[str]:

@@ -17,6 +17,8 @@ from ranvier.commands import (
 )
 from ranvier.recipe import Recipe
 from ranvier.recording import COUNT
+from ranvier.splits import OFFICIAL
+from ranvier.store import stages_done
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from ranvier.live.runner import Certified
     from ranvier.recording import Recording
 
+NO_SIGNAL = (
+    "not certified: the store holds what stages gave, and no signal to decode as a file and live; "
+    "ranvier certify takes a file"
+)
 NOT_AGAIN = "not certified again: whether file and live agree was not tried on these decisions"
 WITH_RESCORE = {"rescore", "out", "threads", "json", "verbose", "quiet", "config"}
 """Options that scoring again takes, besides those of the rule."""
@@ -46,7 +52,7 @@ def evaluate(
     workers: int = 1,
     audit: bool = False,
     rescore: str = "",
-    protocol: Literal["honest", "paper", "paper-per-subject"] = "honest",
+    protocol: Literal["honest", "official", "paper", "paper-per-subject"] = "honest",
     subset: str = "",
 ) -> Answer:
     """Train and test on others than were learnt from, score, and write a report.
@@ -66,6 +72,9 @@ def evaluate(
         With --rule.* its outputs are decided by another rule; then --out is "rescored" in that
         folder unless given.
     protocol
+        "honest" tests on people or times that nothing was learnt from, in folds. "official" does so
+        in the parts that the data set publishes, such as train, dev and eval of TUSZ: learnt from
+        the first, chosen on the second and tested on the third.
         "paper" trains and tests as published, leaks and all, and honestly beside it, in 4 folds
         unless told otherwise, one after the other, and writes no decoder; "paper-per-subject" does
         so for each subject.
@@ -95,11 +104,8 @@ def evaluate(
     check_folder(out)
     use_threads(threads)
     recordings = read_annotated(data, subset)
-    if protocol != "honest":
-        if audit:
-            raise ValueError(f"Invalid audit with protocol {protocol!r}, must be 'honest'")
-        if fold is not None:
-            raise ValueError(f"Invalid fold with protocol {protocol!r}: {fold}, must not be given")
+    if protocol.startswith("paper"):
+        check_published(protocol, audit=audit, fold=fold)
         return compared(protocol, recordings, recipe, Path(out), folds=folds or PUBLISHED_FOLDS)
     with showing_progress() as progress:
         evaluation = run(
@@ -108,6 +114,7 @@ def evaluate(
             recipe=recipe,
             out=out,
             folds=folds,
+            official=protocol == OFFICIAL,
             only=fold,
             workers=workers,
             progress=progress,
@@ -117,12 +124,24 @@ def evaluate(
     return audited(evaluation, recordings, Path(out))
 
 
+def check_published(protocol: str, *, audit: bool, fold: int | None) -> None:
+    """Refuse options that the protocols of papers do not take."""
+    if audit:
+        raise ValueError(
+            f"Invalid audit with protocol {protocol!r}, must be 'honest' or 'official'"
+        )
+    if fold is not None:
+        raise ValueError(f"Invalid fold with protocol {protocol!r}: {fold}, must not be given")
+
+
 def audited(evaluation: Evaluation, recordings: Sequence[Recording], out: Path) -> Answer:
     """Audit the first fold, put the verdict into all certificates, and answer as without."""
     from ranvier.audit.recipe import audit_recipe, certified_by
 
     fold = evaluation.folds[0].certificate.fold
     try:
+        if any(stages_done(one, evaluation.recipe.stages) for one in recordings):
+            raise ValueError("the store holds what stages gave, must be signals")
         found = audit_recipe(recordings, evaluation.recipe, fold)
     except ValueError as error:
         answer = answer_for(evaluation, recordings, out)
@@ -159,22 +178,28 @@ def answer_for(evaluation: Evaluation, recordings: Sequence[Recording], out: Pat
     from ranvier.rescoring import keep_live
 
     certified, latency = certify_held_out(evaluation, recordings)
-    keep_live(out, certified, latency)
-    answer = write_results(evaluation, out, certified, latency)
+    if certified is not None:
+        keep_live(out, certified, latency)
+    answer = write_results(evaluation, out, certified, latency, uncertified=NO_SIGNAL)
     truth_of = evaluation.recipe.learnt.truth_of
     unused = [(one.name, UNANNOTATED) for one in recordings if truth_of(one) is None]
     return replace(answer, notes=[*answer.notes, *grouped(unused)])
 
 
 def write_results(
-    evaluation: Evaluation, out: Path, certified: Certified | None, latency: Mapping[str, Any]
+    evaluation: Evaluation,
+    out: Path,
+    certified: Certified | None,
+    latency: Mapping[str, Any],
+    *,
+    uncertified: str = NOT_AGAIN,
 ) -> Answer:
     """Write scores, tables of classes and the report, and say what came out."""
     from ranvier.classification import write_classification
     from ranvier.evaluation import write_json
     from ranvier.report import write_report
 
-    said = str(certified or NOT_AGAIN)
+    said = str(certified or uncertified)
     scores = evaluation.scores
     content = {**evaluation.as_dict(), "certified": said, "latency": latency}
     write_json(out / "scores.json", content)
@@ -220,13 +245,18 @@ def telling(evaluation: Evaluation) -> tuple[FoldResult, str]:
 
 def certify_held_out(
     evaluation: Evaluation, recordings: Sequence[Recording]
-) -> tuple[Certified, dict[str, Any]]:
-    """Decode the beginning of a tested recording as a file and live, by its fold's decoder."""
+) -> tuple[Certified | None, dict[str, Any]]:
+    """Decode the beginning of a tested recording as a file and live, by its fold's decoder.
+
+    None where a store holds what the decoder's first stages gave, and no signal.
+    """
     from ranvier.live.runner import certify, latencies, run
     from ranvier.live.sources import Replay
 
     fold, name = telling(evaluation)
     whole = next(one for one in recordings if one.name in {name, name.rpartition("_part-")[0]})
+    if stages_done(whole, fold.decoder.stages):
+        return None, {}
     recording = whole.until(LONGEST_CERTIFIED)
     if recording.layout.unit != COUNT:
         messages = list(run(fold.decoder, Replay(recording.until(60.0), speed=0)))

@@ -35,7 +35,7 @@ def live(
         torch, onnx for ONNX Runtime, int8 for its step of eight bits, or auto: int8 where the
         decoder has one, else torch where it is installed.
     """
-    from ranvier.formats import read_one
+    from ranvier.datasets import read_one
     from ranvier.live.runner import run
     from ranvier.live.sources import Replay
 

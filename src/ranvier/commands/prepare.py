@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ def prepare(
     store
         Folder for the arrays and the index; --data of other commands takes it.
     stages
-        YAML file with a list of ``stages``, such as a recipe, that the signals go through before;
-        none may be fitted to training subjects, and what comes out must be a signal. By default
-        the signals are kept as they are in the files.
+        YAML file with a list of ``stages``, such as a recipe, that the signals go through before:
+        from the first that is fitted to training subjects on they are left to training. What comes
+        out may be features; of these, stages without memory at the end are left to training, too.
+        By default the signals are kept as they are in the files.
     states
         YAML file with a list of ``stages`` whose states are kept for every minute of the store, so
         that random windows behind them can be read at once.
@@ -36,34 +38,28 @@ def prepare(
     """
     from ranvier.datasets import read
     from ranvier.signal_store import read_store, write_store
-    from ranvier.windows import processed, save_states
+    from ranvier.staged import after_stages, storable
+    from ranvier.windows import save_states
 
     if workers < 1:
         raise ValueError(f"Invalid workers: {workers}, must be at least 1")
     check_folder(store)
-    before, after = (read_stages(one) if one else () for one in (stages, states))
+    asked, after = (read_stages(one) if one else () for one in (stages, states))
     recordings = read(data)
+    before = storable(asked, recordings[0]) if asked else ()
     if before:
-        recordings = [processed(one, before) for one in recordings]
+        recordings = [after_stages(one, before) for one in recordings]
     with showing_progress() as progress:
-        write_store(
-            recordings,
-            store,
-            workers=workers,
-            progress=lambda done, total: progress("preparing", done, total),
-        )
+        told = partial(progress, "preparing")
+        write_store(recordings, store, workers=workers, progress=told)
         if after:
-            save_states(
-                read_store(store),
-                after,
-                Path(store),
-                workers=workers,
-                progress=lambda done, total: progress("states", done, total),
-            )
-    content = about(Path(store))
+            told, kept = partial(progress, "states"), read_store(store)
+            save_states(kept, after, Path(store), workers=workers, progress=told)
+    content = {**about(Path(store)), "stages": list(before)}
+    applied = f", after {', '.join(str(one['stage']) for one in before)}" if before else ""
     text = (
         f"{store}: {content['recordings']} recordings of {content['subjects']} subjects, "
-        f"{content['hours']:.1f} h, {content['bytes'] / 1e6:.0f} MB"
+        f"{content['hours']:.1f} h, {content['bytes'] / 1e6:.0f} MB{applied}"
     )
     return Answer(
         text, content, grouped((one.name, note) for one in recordings for note in one.notes)

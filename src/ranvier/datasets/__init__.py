@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ranvier.datasets.description import DataSet
 from ranvier.formats import read as read_files
+from ranvier.formats import read_one as read_any_one
 from ranvier.formats import repair_gain
 from ranvier.recording import Recording
 from ranvier.signal_store import is_store, read_store
@@ -59,14 +60,44 @@ def recognise(folder: str | os.PathLike[str]) -> DataSet | None:
     return next((one for one in map(data_set, DATASETS) if one.recognise(path)), None)
 
 
+def read_file(path: str | os.PathLike[str]) -> Recording | None:
+    """Open one file of a data set, with what its layout says of it beside the file itself.
+
+    Returns
+    -------
+    Recording or None
+        None for a file that is of no data set by its name and place.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read.
+    """
+    path = Path(path)
+    readers = (one.read_file for one in map(data_set, DATASETS) if one.read_file)
+    opened = (reader(path) for reader in readers) if path.is_file() else ()
+    return next((repair_gain(one) for one in opened if one is not None), None)
+
+
+def read_one(path: str | os.PathLike[str]) -> Recording:
+    """Open one file, of a data set or not.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, or is a folder of several.
+    """
+    return read_file(path) or read_any_one(path)
+
+
 def read(source: Source, *, subject: str = "") -> list[Recording]:
     """Open recordings; their signals are read when they are asked for.
 
     Parameters
     ----------
     source
-        A store, a data set in its published layout, a file, a BIDS folder, any other folder with
-        recordings, an MNE Raw, a ``Recording``, or a sequence of these.
+        A store, a data set in its published layout or a file of it, any file, a BIDS folder, any
+        other folder with recordings, an MNE Raw, a ``Recording``, or a sequence of these.
     subject
         Who was recorded, where the source does not say it. Without it, a file outside BIDS counts
         as a subject of its own, and its recording has a note of that.
@@ -85,7 +116,12 @@ def read(source: Source, *, subject: str = "") -> list[Recording]:
         return [recording for part in source for recording in read(part, subject=subject)]
     if isinstance(source, str | os.PathLike) and is_store(source):
         return [replace(one, subject=one.subject or subject) for one in read_store(source)]
-    if not isinstance(source, str | os.PathLike) or not (known := recognise(source)):
+    if not isinstance(source, str | os.PathLike):
         return read_files(source, subject=subject)
-    recordings = map(repair_gain, known.read(Path(source)))
+    if known := recognise(source):
+        recordings = [repair_gain(one) for one in known.read(Path(source))]
+    elif one := read_file(source):
+        recordings = [one]
+    else:
+        return read_files(source, subject=subject)
     return [replace(one, subject=one.subject or subject) for one in recordings]

@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 
 from ranvier.datasets.description import Archive, DataSet
+from ranvier.datasets.layouts import subject_by_folder, subject_folders
 from ranvier.formats.chb_mit_labels import Listed, read_seizure_marks, read_summary
 from ranvier.formats.edf import read_edf
 from ranvier.recording import Recording
@@ -28,18 +29,13 @@ _CASE = re.compile(r"chb\d\d")
 _FILE = re.compile(r"chb\d\d[a-z]?_\d+\+?\.edf")
 
 
-def _cases(folder: Path) -> list[Path]:
-    inside = (one for one in folder.iterdir() if _CASE.fullmatch(one.name) and one.is_dir())
-    return [folder] if _CASE.fullmatch(folder.absolute().name) else sorted(inside)
-
-
 def _summary(case: Path) -> Path:
     return case / f"{case.absolute().name}-summary.txt"
 
 
 def recognise(folder: Path) -> bool:
     """Return whether a folder is a case with its summary, or holds one."""
-    return any(_summary(case).is_file() for case in _cases(folder))
+    return any(_summary(case).is_file() for case in subject_folders(folder, _CASE))
 
 
 def read(folder: Path) -> list[Recording]:
@@ -50,7 +46,7 @@ def read(folder: Path) -> list[Recording]:
     ValueError
         If there is none, or a file or a summary cannot be read.
     """
-    recordings = [one for case in _cases(folder) for one in _read_case(case)]
+    recordings = [one for case in subject_folders(folder, _CASE) for one in _read_case(case)]
     if not recordings:
         raise ValueError(f"No recordings found in {folder}, expected such as chb01/chb01_01.edf")
     return recordings
@@ -60,6 +56,14 @@ def _read_case(case: Path) -> list[Recording]:
     files = sorted(path for path in case.iterdir() if _FILE.fullmatch(path.name))
     summary = read_summary(_summary(case)) if files and _summary(case).is_file() else None
     return [_read_file(path, case.absolute().name, summary) for path in files]
+
+
+def read_file(path: Path) -> Recording | None:
+    """Open one file of a case with its summary; None for any other file."""
+    case = path.absolute().parent
+    if not _FILE.fullmatch(path.name) or not _summary(case).is_file():
+        return None
+    return _read_file(path, case.name, read_summary(_summary(case)))
 
 
 def _read_file(path: Path, subject: str, summary: dict[str, Listed] | None) -> Recording:
@@ -113,12 +117,6 @@ def _clock(recording: Recording, listed: Listed | None) -> list[str]:
     return [f"the header begins {late:+g} s from the summary's time of day, and is used"]
 
 
-def subject_of(path: str) -> str:
-    """Return the case of a file of the archive; tables are for everybody."""
-    case, _, name = path.partition("/")
-    return case if name and _CASE.fullmatch(case) else ""
-
-
 CHB_MIT = DataSet(
     name="chb-mit",
     title="CHB-MIT Scalp EEG Database 1.0.0",
@@ -134,5 +132,6 @@ CHB_MIT = DataSet(
     tested="real annotations",
     recognise=recognise,
     read=read,
-    archive=Archive("physionet", "chbmit/1.0.0", subject_of),
+    archive=Archive("physionet", "chbmit/1.0.0", subject_by_folder(_CASE)),
+    read_file=read_file,
 )

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ranvier.recording import Recording
+
+AT_100_HZ = {"stage": "resample", "rate_out": 100.0}
+
+
+def stages_of(*stages: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the option of a command that puts these stages before a network."""
+    return "--stages", json.dumps(stages)
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,12 @@ class DataSet:
         Opens all recordings of such a folder, in a fixed order.
     archive
         Where it is downloaded from; None where it cannot be without asking.
+    read_file
+        Opens one of its files with what lies around it, and gives None for any other file; None
+        where a file alone says as much.
+    options
+        Options of ``ranvier evaluate``, besides the task, that its recordings need: which channels,
+        or how spikes are counted; None where a network cannot be tested on others of it.
     """
 
     name: str
@@ -81,3 +96,12 @@ class DataSet:
     recognise: Callable[[Path], bool]
     read: Callable[[Path], list[Recording]]
     archive: Archive | None = None
+    read_file: Callable[[Path], Recording | None] | None = None
+    options: tuple[str, ...] | None = ()
+
+    def command(self, folder: str, out: str = "results") -> str:
+        """Return the command that evaluates a decoder on a folder of it, empty where none can."""
+        if self.options is None:
+            return ""
+        words = ("--task", self.task, *self.options, "--data", folder, "--out", out)
+        return shlex.join(("ranvier", "evaluate", *words))

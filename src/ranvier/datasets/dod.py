@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ranvier.datasets.description import DataSet
+from ranvier.datasets.description import AT_100_HZ, DataSet, stages_of
 from ranvier.formats.hdf5 import Columns, dataset, open_hdf5, text_of, whole
 from ranvier.formats.hypnogram_tables import clip_hypnogram
 from ranvier.formats.stage_grid import NUMBERS, USUAL_EPOCH, whole_hypnogram
@@ -51,6 +51,11 @@ def recognise(folder: Path) -> bool:
 def read(folder: Path) -> list[Recording]:
     """Open all nights, by name."""
     return [read_night(path) for path in _nights(folder)]
+
+
+def read_file(path: Path) -> Recording | None:
+    """Open one night by its published name; None for any other file."""
+    return read_night(path) if _NAME.fullmatch(path.name) else None
 
 
 def read_night(path: Path) -> Recording:
@@ -161,4 +166,6 @@ DOD = DataSet(
     tested="files made to its description",
     recognise=recognise,
     read=read,
+    read_file=read_file,
+    options=stages_of({"stage": "pick", "channels": ["C3-M2"]}, AT_100_HZ),
 )

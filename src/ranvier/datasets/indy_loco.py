@@ -26,7 +26,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ranvier.datasets.description import Archive, DataSet
+from ranvier.datasets.description import Archive, DataSet, stages_of
+from ranvier.datasets.layouts import subject_by_name
 from ranvier.formats.hdf5 import dataset, open_hdf5, whole
 from ranvier.formats.matlab import cells, is_empty, matlab_texts
 from ranvier.formats.movement_series import movement_of
@@ -53,6 +54,11 @@ def recognise(folder: Path) -> bool:
 def read(folder: Path) -> list[Recording]:
     """Open all sessions, by monkey and day, with the spikes of each channel taken together."""
     return [read_session(path) for path in _sessions(folder)]
+
+
+def read_file(path: Path) -> Recording | None:
+    """Open one session by its published name; None for any other file."""
+    return read_session(path) if _NAME.fullmatch(path.name) else None
 
 
 def read_session(path: Path, *, units: Units = "channels") -> Recording:
@@ -162,12 +168,6 @@ def _counted(spikes: Spikes) -> Recording:
         return session.recording(spikes.path.stem)
 
 
-def subject_of(path: str) -> str:
-    """Return the monkey of a file of the archive."""
-    found = _NAME.fullmatch(path.rpartition("/")[2])
-    return found[1].lower() if found else ""
-
-
 INDY_LOCO = DataSet(
     name="indy-loco",
     title="Nonhuman Primate Reaching with Multichannel Sensorimotor Cortex Electrophysiology",
@@ -182,5 +182,7 @@ INDY_LOCO = DataSet(
     tested="files made to its description",
     recognise=recognise,
     read=read,
-    archive=Archive("zenodo", "3854034", subject_of),
+    archive=Archive("zenodo", "3854034", subject_by_name(_NAME, str.lower)),
+    read_file=read_file,
+    options=stages_of({"stage": "bin_counts", "seconds": 0.064}),
 )

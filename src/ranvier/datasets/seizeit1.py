@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from ranvier.datasets.description import DataSet
+from ranvier.datasets.layouts import subject_folders
 from ranvier.formats.edf import read_edf
 from ranvier.recording import Recording
 from ranvier.truth import SEIZURE, Event, Events
@@ -32,10 +33,7 @@ _FILE = re.compile(r"(P_ID\d+)_r(\d+)\.edf")
 
 
 def _patients(folder: Path) -> list[Path]:
-    if _PATIENT.fullmatch(folder.absolute().name):
-        return [folder]
-    inside = (one for part in FOLDERS for one in folder.glob(f"{part}/P_ID*") if one.is_dir())
-    return sorted(one for one in inside if _PATIENT.fullmatch(one.name))
+    return subject_folders(folder, _PATIENT, within=FOLDERS)
 
 
 def _files(patient: Path) -> list[Path]:
@@ -60,6 +58,11 @@ def read(folder: Path) -> list[Recording]:
     if not files:
         raise ValueError(f"No recordings found in {folder}, expected such as P_ID10/P_ID10_r1.edf")
     return [_read_file(path) for path in files]
+
+
+def read_file(path: Path) -> Recording | None:
+    """Open one file with its table of seizures; None for any other file."""
+    return _read_file(path) if _FILE.fullmatch(path.name) else None
 
 
 def _read_file(path: Path) -> Recording:
@@ -138,4 +141,5 @@ SEIZEIT1 = DataSet(
     tested="files made to its description",
     recognise=recognise,
     read=read,
+    read_file=read_file,
 )

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ranvier.datasets.description import DataSet
+from ranvier.datasets.description import AT_100_HZ, DataSet, stages_of
 from ranvier.formats.edf import read_edf
 from ranvier.formats.edf_header import Channel, read_header
 from ranvier.formats.edf_records import OnDemand, Records, map_records
@@ -71,10 +71,30 @@ def read_other(folder: Path) -> list[Recording]:
     return [_annotated(folder, path, read_edf(path)) for path in _nights(folder)]
 
 
+def read_file(path: Path) -> Recording | None:
+    """Open one night of the study with its stages; None for any other file."""
+    root = _root_of(path)
+    is_visit = root is not None and _STUDY.fullmatch(path.stem)
+    return _annotated(root, path, read_visit(path)) if root and is_visit else None
+
+
+def read_other_file(path: Path) -> Recording | None:
+    """Open one night of another set of the resource; None for any other file."""
+    root = _root_of(path)
+    return _annotated(root, path, read_edf(path)) if root else None
+
+
+def _root_of(path: Path) -> Path | None:
+    """Return the folder of signals and annotations that a file of signals lies in."""
+    above = path.absolute().parents[:2]
+    roots = (one.parent for one in above if one.name == SIGNALS)
+    return next((one for one in roots if _is_resource(one)), None)
+
+
 def _annotated(folder: Path, path: Path, recording: Recording) -> Recording:
     session, _, subject = path.stem.rpartition("-")
     recording = replace(recording, subject=subject, session=session)
-    beside = path.parent.relative_to(_root(folder) / SIGNALS)
+    beside = path.absolute().parent.relative_to((_root(folder) / SIGNALS).absolute())
     files = (_root(folder) / name / beside / f"{path.stem}{end}" for name, end in ANNOTATIONS)
     file = next((one for one in files if one.is_file()), None)
     if file is None:
@@ -133,6 +153,8 @@ SHHS = DataSet(
     tested="files made to its description",
     recognise=recognise,
     read=read,
+    read_file=read_file,
+    options=("--config", "shhs"),
 )
 
 NSRR = DataSet(
@@ -149,4 +171,6 @@ NSRR = DataSet(
     tested="files made to its description",
     recognise=_is_resource,
     read=read_other,
+    read_file=read_other_file,
+    options=stages_of({"stage": "pick", "channels": ["EEG1"]}, AT_100_HZ),
 )

@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ranvier.datasets.description import Archive, DataSet
+from ranvier.datasets.layouts import subject_by_folder, subject_folders
 from ranvier.formats.edf import read_edf
 from ranvier.formats.hed_score import clip_events
 from ranvier.formats.siena_lists import DAY, ListedSeizure, match_file, read_siena_list
@@ -32,18 +33,13 @@ TABLE = "subject_info.csv"
 _PATIENT = re.compile(r"PN\d\d")
 
 
-def _patients(folder: Path) -> list[Path]:
-    inside = (one for one in folder.iterdir() if _PATIENT.fullmatch(one.name) and one.is_dir())
-    return [folder] if _PATIENT.fullmatch(folder.absolute().name) else sorted(inside)
-
-
 def _list(patient: Path) -> Path:
     return patient / f"Seizures-list-{patient.absolute().name}.txt"
 
 
 def recognise(folder: Path) -> bool:
     """Return whether a folder is a patient with a list of seizures, or holds one."""
-    return any(_list(patient).is_file() for patient in _patients(folder))
+    return any(_list(patient).is_file() for patient in subject_folders(folder, _PATIENT))
 
 
 def read(folder: Path) -> list[Recording]:
@@ -54,10 +50,19 @@ def read(folder: Path) -> list[Recording]:
     ValueError
         If there is none, or a file or a list cannot be read.
     """
-    recordings = [one for patient in _patients(folder) for one in _read_patient(patient)]
+    patients = subject_folders(folder, _PATIENT)
+    recordings = [one for patient in patients for one in _read_patient(patient)]
     if not recordings:
         raise ValueError(f"No recordings found in {folder}, expected such as PN00/PN00-1.edf")
     return recordings
+
+
+def read_file(path: Path) -> Recording | None:
+    """Open one file of a patient with the list of seizures; None for any other file."""
+    patient = path.absolute().parent
+    if not _PATIENT.fullmatch(patient.name) or not _list(patient).is_file():
+        return None
+    return next((one for one in _read_patient(patient) if one.name == path.stem), None)
 
 
 def _read_patient(patient: Path) -> list[Recording]:
@@ -133,12 +138,6 @@ def _clock(listed: ListedSeizure, begin: float) -> list[str]:
     return [f"the header begins {late:+g} s from the list's registration, and is used"]
 
 
-def subject_of(path: str) -> str:
-    """Return the patient of a file of the archive; tables are for everybody."""
-    patient, _, name = path.partition("/")
-    return patient if name and _PATIENT.fullmatch(patient) else ""
-
-
 SIENA = DataSet(
     name="siena",
     title="Siena Scalp EEG Database 1.0.0",
@@ -154,5 +153,6 @@ SIENA = DataSet(
     tested="real annotations",
     recognise=recognise,
     read=read,
-    archive=Archive("physionet", "siena-scalp-eeg/1.0.0", subject_of),
+    archive=Archive("physionet", "siena-scalp-eeg/1.0.0", subject_by_folder(_PATIENT)),
+    read_file=read_file,
 )

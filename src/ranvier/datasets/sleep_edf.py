@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from ranvier.datasets.description import Archive, DataSet
+from ranvier.datasets.layouts import subject_by_name
 from ranvier.formats.edf import read_edf
 from ranvier.formats.sleep_edf import with_hypnogram_beside
 from ranvier.recording import Recording
@@ -70,12 +71,6 @@ def _read_night(path: Path) -> Recording:
     return recording if recording.hypnogram else recording.with_note(NO_HYPNOGRAM)
 
 
-def subject_of(path: str) -> str:
-    """Return the subject of a file of the archive; the tables of subjects are for everybody."""
-    found = _NAME.fullmatch(path.rpartition("/")[2])
-    return found[1].upper() if found else ""
-
-
 SLEEP_EDF = DataSet(
     name="sleep-edf",
     title="Sleep-EDF Database Expanded 1.0.0",
@@ -90,5 +85,5 @@ SLEEP_EDF = DataSet(
     tested="real annotations",
     recognise=recognise,
     read=read,
-    archive=Archive("physionet", "sleep-edfx/1.0.0", subject_of),
+    archive=Archive("physionet", "sleep-edfx/1.0.0", subject_by_name(_NAME, str.upper)),
 )

@@ -7,8 +7,8 @@
 
 The folder of the corpus is read, ``edf`` in it, or one official part: ``train``, ``dev``
 (``dev_test`` in older releases) or ``eval``, so that one can be trained on and another one tested.
-Each recording has its part as a note, which ``official_part`` reads. Subjects are patients; parts
-share none. Leads are against the average (``01_tcp_ar``, ``03_tcp_ar_a``: ``EEG FP1-REF``) or
+Each recording says its part (``official_parts``). Subjects are patients; parts of 2.x share none.
+Leads are against the average (``01_tcp_ar``, ``03_tcp_ar_a``: ``EEG FP1-REF``) or
 linked ears (``02_tcp_le``: ``EEG FP1-LE``).
 """
 
@@ -21,13 +21,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ranvier.datasets.description import DataSet
+from ranvier.datasets.official_parts import with_official_part
 from ranvier.formats.edf import read_edf
 from ranvier.formats.tusz_labels import labels_beside
 from ranvier.recording import Recording
 
 PARTS = {"train": "train", "dev": "dev", "dev_test": "dev", "eval": "eval"}
 """Official part for each name of its folder, in the order in which they are read."""
-SAID = "official part: "
 
 _MONTAGE = re.compile(r"0[1-4]_tcp_\w+")
 _SESSION = re.compile(r"s\d{3}_\d{4}.*")
@@ -80,6 +80,15 @@ def read(folder: Path) -> list[Recording]:
     return [_read_file(path, part) for path, part in found]
 
 
+def read_file(path: Path) -> Recording | None:
+    """Open one file of an official part with its labels; None for any other file."""
+    folders = [folder.name for folder in path.absolute().parents]
+    part = next((PARTS[name] for name in folders if name in PARTS), "")
+    if not part or not _FILE.fullmatch(path.name) or not any(map(_MONTAGE.fullmatch, folders)):
+        return None
+    return _read_file(path, part)
+
+
 def _files(part: Path) -> Iterator[Path]:
     """Yield each file once: two sessions of early releases also lie in the older montage."""
     once = {path.name: path for path in sorted(part.rglob("*.edf")) if _FILE.fullmatch(path.name)}
@@ -91,18 +100,13 @@ def _read_file(path: Path, part: str) -> Recording:
     recording = read_edf(
         path, subject=path.name.partition("_")[0], session=_session(path), events=events
     )
-    return replace(recording, notes=(*recording.notes, *notes, f"{SAID}{part}"))
+    noted = replace(recording, notes=(*recording.notes, *notes))
+    return with_official_part(noted, part)
 
 
 def _session(path: Path) -> str:
     folders = (folder.name for folder in path.parents)
     return next((name for name in folders if _SESSION.fullmatch(name)), "")
-
-
-def official_part(recording: Recording) -> str:
-    """Return ``"train"``, ``"dev"`` or ``"eval"``, empty for a recording of something else."""
-    said = (note.removeprefix(SAID) for note in recording.notes if note.startswith(SAID))
-    return next(said, "")
 
 
 TUSZ = DataSet(
@@ -119,4 +123,6 @@ TUSZ = DataSet(
     tested="files made to its description",
     recognise=recognise,
     read=read,
+    read_file=read_file,
+    options=("--protocol", "official"),
 )

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.datasets.description import DataSet
+from ranvier.datasets.layouts import subject_folders
 from ranvier.recording import Array, Layout, Recording, Signal
 from ranvier.truth import Event, Events
 
@@ -39,10 +40,7 @@ _CLIP = re.compile(r"((?:Dog|Patient)_\d+)_(ictal|interictal|test)_segment_(\d+)
 
 
 def _subjects(folder: Path) -> list[Path]:
-    if _SUBJECT.fullmatch(folder.absolute().name):
-        return [folder]
-    inside = (one for part in FOLDERS for one in folder.glob(f"{part}/*_*") if one.is_dir())
-    return sorted(one for one in inside if _SUBJECT.fullmatch(one.name))
+    return subject_folders(folder, _SUBJECT, within=FOLDERS)
 
 
 def recognise(folder: Path) -> bool:
@@ -83,6 +81,12 @@ def _read_subject(folder: Path) -> Iterator[Recording]:
             before = latency
             recording = replace(recording, session=f"seizure-{seizure}")
         yield replace(recording, subject=found[1])
+
+
+def read_file(path: Path) -> Recording | None:
+    """Open one clip, which alone does not say of which seizure it is; None for any other file."""
+    found = _CLIP.fullmatch(path.name)
+    return replace(read_clip(path)[0], subject=found[1]) if found else None
 
 
 @dataclass(frozen=True)
@@ -181,4 +185,6 @@ UPENN_MAYO = DataSet(
     tested="files made to its description",
     recognise=recognise,
     read=read,
+    read_file=read_file,
+    options=None,
 )

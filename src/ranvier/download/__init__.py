@@ -17,6 +17,7 @@ from ranvier.download.asking import Manners
 from ranvier.download.filling import Downloaded, Progress, fill
 from ranvier.download.remote import RemoteFile, checked
 from ranvier.download.side_by_side import side_by_side
+from ranvier.download.subjects import chosen_subjects
 
 __all__ = ["Downloaded", "Manners", "download", "list_files"]
 
@@ -55,7 +56,7 @@ def download(
     manners
         How patiently servers are asked.
     subjects
-        Whose files; by default all.
+        Whose files, names or ranges of names as ``chosen_subjects`` takes them; by default all.
     threads
         Files fetched side by side, at most 16.
     base
@@ -113,6 +114,5 @@ def _of_subjects(
         return files
     owners = {one.path: archive.subject_of(one.path) for one in files}
     known = sorted(set(owners.values()) - {""})
-    if unknown := [name for name in subjects if name not in known]:
-        raise ValueError(f"Invalid subjects: {unknown}, possible options: {known}")
-    return [one for one in files if owners[one.path] in {"", *subjects}]
+    wanted = {"", *chosen_subjects(subjects, known)}
+    return [one for one in files if owners[one.path] in wanted]

@@ -78,9 +78,10 @@ class Records:
         digital = _join_bytes(block) if block.ndim == 4 else block
         signal = np.empty((len(self.gain), len(digital), self.samples), np.float32)
         np.multiply(digital.transpose(1, 0, 2), self.gain, out=signal)
-        signal += self.offset
         inside = slice(first - start * self.samples, last - start * self.samples)
-        return signal.reshape(len(signal), -1)[:, inside].T
+        asked = signal.reshape(len(signal), -1)[:, inside]
+        asked += self.offset[:, 0]
+        return asked.T
 
     def integers(self, first: int, last: int) -> Array:
         """Read 16-bit samples as they are stored, (time, channel)."""

@@ -115,15 +115,24 @@ def _number(
     row: dict[str, str], name: str, *, most: float = math.inf, optional: bool = False
 ) -> float:
     text = row.get(name, MISSING)
-    if optional and text == MISSING:
-        return math.nan
+    return math.nan if optional and text == MISSING else number_of(text, name, most)
+
+
+def number_of(text: str, name: str, most: float = math.inf) -> float:
+    """Return the number of a cell of a table.
+
+    Raises
+    ------
+    ValueError
+        If it is none, below 0 or above the most.
+    """
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not (0 <= value <= most and math.isfinite(value)):
         allowed = "0 or more" if math.isinf(most) else f"between 0 and {most:g}"
-        raise ValueError(f"invalid {name}: {text}, must be a number, {allowed}")
+        raise ValueError(f"invalid {name}: {text.strip()[:40]}, must be a number, {allowed}")
     return value
 
 

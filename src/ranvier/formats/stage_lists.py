@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.formats.hed_score import write_text
+from ranvier.formats.hed_score import number_of, write_text
 from ranvier.formats.stage_grid import (
     UNSCORED,
     USUAL_EPOCH,
@@ -170,22 +170,11 @@ def _times(
 
 
 def _seconds(row: Mapping[str, str], name: str) -> float:
-    return _number(row[name], name, math.inf)
+    return number_of(row[name], name)
 
 
 def _probability(row: Mapping[str, str], name: str) -> float:
-    return _number(row[name], name, 1.0) if row[name].strip() else math.nan
-
-
-def _number(text: str, name: str, most: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (0 <= value <= most and math.isfinite(value)):
-        allowed = "0 or more" if math.isinf(most) else f"between 0 and {most:g}"
-        raise ValueError(f"invalid {name}: {text.strip()[:40]!r}, must be a number, {allowed}")
-    return value
+    return number_of(row[name], name, 1.0) if row[name].strip() else math.nan
 
 
 def _row_epoch(lasts: Sequence[float]) -> float:

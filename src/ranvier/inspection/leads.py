@@ -21,6 +21,8 @@ OTHERS = re.compile(
     re.IGNORECASE,
 )
 """Parts of names of channels that are known and no electrode of the scalp."""
+UNPLACED = re.compile(r"EEG|ECOG", re.IGNORECASE)
+"""Parts of names of channels of the brain that may not say where they are."""
 AVERAGES = ("AVG", "AV", "AVE", "AR", "CAR")
 EARS = ("A1", "A2", "M1", "M2")
 USUAL_REFERENCES = ("Cz", "FCz", "CPz", "Fz", "Pz", "AFz", "Fpz", *EARS)
@@ -80,13 +82,18 @@ def understand(recording: Recording, looked: Looked | None) -> Leads:
     ]
     electrodes = tuple(one.name for one in map(parse_channel, alive) if one)
     derivations = count_derivations(alive)
+    unplaced = [one for one in alive if not parse_channel(one) and UNPLACED.search(one)]
+    rate = recording.layout.rate
+    serves = (
+        _serves(derivations, electrodes, rate) if electrodes else _serve_unplaced(unplaced, rate)
+    )
     return Leads(
         understood,
         tuple(_left_out(recording)),
         _reference(parsed, looked),
         derivations,
         electrodes,
-        tuple(_serves(derivations, electrodes, recording.layout.rate)),
+        tuple(serves),
     )
 
 
@@ -108,8 +115,17 @@ def _serves(derivations: int, electrodes: Sequence[str], rate: float) -> Iterato
     if derivations >= SEIZURE_LEADS * total and rate >= RATES["seizure"]:
         yield f"seizure ({derivations} of {total} derivations of the double banana)"
     if electrodes and rate >= RATES["sleep"]:
-        some = ", ".join(electrodes[:3]) + (" ..." if len(electrodes) > 3 else "")
-        yield f"sleep ({len(electrodes)} EEG channels: {some})"
+        yield f"sleep ({len(electrodes)} EEG channels: {_some(electrodes)})"
+
+
+def _serve_unplaced(labels: Sequence[str], rate: float) -> Iterator[str]:
+    for task, least in RATES.items():
+        if labels and rate >= least:
+            yield f"{task} ({_some(labels)}, not known where, to be picked by name)"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
 
 
 def _left_out(recording: Recording) -> Iterator[str]:

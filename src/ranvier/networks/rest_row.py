@@ -177,8 +177,6 @@ def _by_node(rows: Tensor, nodes: int) -> tuple[Tensor, ...]:
     """Return the rows of each step, (node, hidden)."""
     if len(rows) == nodes:
         return (rows,)
-    if torch.compiler.is_exporting():  # a split would become a sequence
-        return tuple(rows[i : i + nodes] for i in range(0, len(rows), nodes))
     return tuple(rows.split(nodes))  # type: ignore[no-untyped-call]
 
 

@@ -16,18 +16,20 @@ from typing import Literal
 import numpy as np
 from numpy.random import Generator, SeedSequence
 
-from ranvier.channels import MONTAGES, TEN_TWENTY, pick, position
+from ranvier.channels import MONTAGES, TEN_TWENTY, pick
 from ranvier.recording import Array, Layout, Recording, Signal
+from ranvier.simulate.scalp import MUSCLES, distances_to, reach
 from ranvier.simulate.seizure_kinds import FOCAL, KINDS, plan_kinds, widespread
+from ranvier.simulate.transients import TRANSIENTS, add_transient
 from ranvier.simulate.waves import (
     Range,
-    Wave,
     around,
     between,
     edges,
     falling,
     noise,
     spiky,
+    stretch,
     unsteady_phase,
     wander,
 )
@@ -42,11 +44,7 @@ GAP, MARGIN = 242.0, 121.0
 SUBTLE, HARD_EVERY, HARD_PLACE = 0.25, 8, 3
 """Share of seizures that are faint, save in patients 3, 11, 19 ..., who are hard altogether."""
 FOCI = ("T3", "T4", "F7", "F8", "T5", "T6", "F3", "F4")
-TEMPORAL = ("T3", "T4", "F7", "F8")
-MUSCLES = ("Fp1", "Fp2", *TEMPORAL)
 DIFFUSE = ("F3", "F4", "C3", "C4", "P3", "P4", "T3", "T4")
-
-_PLACES = np.stack([position(name) for name in TEN_TWENTY])
 
 
 @dataclass(frozen=True)
@@ -117,21 +115,6 @@ TRAITS: dict[str, Range] = {
     "extent": (0.9, 1.4),
 }  # fmt: skip
 HARD_FACTORS = {"muscle": 3.0, "contrast": 0.24, "extent": 0.6}
-
-
-@dataclass(frozen=True)
-class Transient:
-    """A kind of short event that is no seizure, each time at one of the sites.
-
-    It is seen up to about ``width`` radii of the head away; ``wave`` has an amplitude of about 1.
-    """
-
-    per_minute: float
-    seconds: Range
-    microvolts: Range
-    width: float
-    sites: tuple[str, ...]
-    wave: Wave
 
 
 def simulate_seizures(
@@ -293,7 +276,7 @@ def _render(patient: Patient, run: Run, rate: float) -> Signal:
     signal = _background(patient, times, rng)
     for kind, habit in zip(TRANSIENTS.values(), patient.habits, strict=True):
         for _ in range(rng.poisson(kind.per_minute * habit * run.seconds / 60)):
-            _add_transient(signal, times, kind, rng)
+            add_transient(signal, times, kind, rng)
     for seizure in run.seizures:
         _add_seizure(signal, times, patient, seizure, rng)
     leads = np.ascontiguousarray(signal.T)
@@ -319,31 +302,23 @@ def _background(patient: Patient, times: Array, rng: Generator) -> Signal:
     for sites, width, spectrum, level in fields:
         sources = noise(len(sites), times, spectrum, rng) * level
         sources *= np.exp(0.35 * wander(len(sites), times, 15, rng))
-        reach = np.stack([_reach(site, width) for site in sites], axis=1)
-        signal += (reach / np.sqrt((reach**2).sum(axis=1).max())) @ sources
+        seen = np.stack([reach(site, width) for site in sites], axis=1)
+        signal += (seen / np.sqrt((seen**2).sum(axis=1).max())) @ sources
     return signal
-
-
-def _add_transient(signal: Signal, times: Array, kind: Transient, rng: Generator) -> None:
-    seconds = rng.uniform(*kind.seconds)
-    span, local = _stretch(times, rng.uniform(0, times[-1] - seconds), seconds)
-    reach = _reach(str(rng.choice(kind.sites)), kind.width)
-    wave = kind.wave(local, rng) * rng.uniform(*kind.microvolts)
-    signal[:, span] += np.outer(reach, wave).astype(np.float32)
 
 
 def _add_seizure(
     signal: Signal, times: Array, patient: Patient, seizure: Seizure, rng: Generator
 ) -> None:
     """Add one seizure and the slow waves that fade within a minute after it."""
-    span, local = _stretch(times, seizure.onset, seizure.duration + 60)
+    span, local = stretch(times, seizure.onset, seizure.duration + 60)
     if seizure.kind not in {"", FOCAL}:
         wave, left = widespread(seizure.kind, local, seizure.duration, rng)
         signal[:, span] *= left.astype(np.float32)
         signal[:, span] += (patient.gain * patient.contrast * seizure.strength * wave).astype("f4")
         return
     share = np.clip(local / seizure.duration, 0, 1)
-    distances = np.linalg.norm(_PLACES - position(patient.focus), axis=1)[:, None]
+    distances = distances_to(patient.focus)
     hertz = patient.first_hz * (patient.last_hz / patient.first_hz) ** share
     phase = unsteady_phase(hertz, local, rng) - 1.5 * distances
     rhythm = spiky(phase, 0.1 + 0.5 * share) * (0.25 + 0.75 * share)
@@ -355,58 +330,4 @@ def _add_seizure(
     slowing = noise(1, local, around(1.5, 0.5), rng) * fade
     wave = (rhythm + fast) * arrived * edges(local, seizure.duration) + slowing
     wave *= patient.gain * patient.contrast * seizure.strength
-    signal[:, span] += _reach(patient.focus, patient.extent)[:, None] * wave.astype(np.float32)
-
-
-def _stretch(times: Array, start: float, seconds: float) -> tuple[slice, Array]:
-    """Return where a stretch lies, as far as it lies within the times, and its own times from 0."""
-    first, last = np.searchsorted(times, (start, start + seconds))
-    return slice(first, last), times[first:last] - start
-
-
-def _reach(sites: str, width: float) -> Signal:
-    """How strongly each lead sees a source under these electrodes, 1 right above it."""
-    places = np.stack([position(site) for site in sites.split()])
-    distances = np.linalg.norm(_PLACES[:, None] - places, axis=2).min(axis=1)
-    return np.asarray(np.exp(-((distances / width) ** 2) / 2), dtype=np.float32)
-
-
-def _bump(times: Array, _: Generator) -> Array:
-    return np.hanning(len(times))
-
-
-def _decay(times: Array, _: Generator) -> Array:
-    return np.asarray(np.exp(-5 * times / times[-1]))
-
-
-def _noisy(low: float, high: float) -> Wave:
-    gain = between(low, high)
-    return lambda times, rng: noise(1, times, gain, rng)[0] * edges(times, times[-1])
-
-
-def _rhythmic(first: Range, last: Range, sharpness: float) -> Wave:
-    def wave(times: Array, rng: Generator) -> Array:
-        hertz = np.geomspace(rng.uniform(*first), rng.uniform(*last), len(times))
-        phase = unsteady_phase(hertz, times, rng)
-        return spiky(phase, rng.uniform(0, sharpness)) * edges(times, times[-1])
-
-    return wave
-
-
-def _chew(times: Array, rng: Generator) -> Array:
-    beat = _rhythmic((1, 2.5), (1, 2.5), 0.0)(times, rng)
-    return np.asarray(_noisy(20, 100)(times, rng) * np.clip(beat, 0, 1) + 0.7 * beat)
-
-
-_burst, _loose = _noisy(20, 100), _noisy(0.5, 6)
-_sway, _lookalike = _rhythmic((1, 3), (1, 3), 0.4), _rhythmic((4, 9), (2, 6), 0.6)
-TRANSIENTS = {
-    "blink": Transient(8, (0.25, 0.4), (50, 150), 0.45, ("Fp1 Fp2",), _bump),
-    "muscle": Transient(1, (0.5, 6), (8, 40), 0.4, (*MUSCLES, "T3 F7", "T4 F8"), _burst),
-    "chewing": Transient(0.15, (4, 15), (20, 60), 0.4, ("T3 T4", *TEMPORAL), _chew),
-    "movement": Transient(0.15, (3, 15), (25, 100), 0.6, ("O1 O2", "T5", "T6", "Cz"), _sway),
-    "pop": Transient(0.3, (0.3, 2), (-200, 200), 0.1, TEN_TWENTY, _decay),
-    "loose electrode": Transient(0.1, (5, 20), (20, 80), 0.1, TEN_TWENTY, _loose),
-    "rhythmic burst": Transient(0.5, (3, 8), (20, 80), 0.5, TEN_TWENTY, _lookalike),
-    "rhythmic slowing": Transient(0.2, (5, 20), (20, 60), 0.6, ("Fz", *TEMPORAL), _sway),
-}
+    signal[:, span] += reach(patient.focus, patient.extent)[:, None] * wave.astype(np.float32)

@@ -63,3 +63,9 @@ def spiky(phase: Array, sharpness: Array | float) -> Array:
 def edges(times: Array, end: float) -> Array:
     """Rise from 0 to 1 in half a second, and fall to 0 again before the end."""
     return np.asarray(np.clip(2 * np.minimum(times, end - times), 0, 1))
+
+
+def stretch(times: Array, start: float, seconds: float) -> tuple[slice, Array]:
+    """Return where a stretch lies, as far as it lies within the times, and its own times from 0."""
+    first, last = np.searchsorted(times, (start, start + seconds))
+    return slice(first, last), times[first:last] - start
