@@ -73,14 +73,18 @@ def test_a_store_gives_back_what_the_files_say(tree, tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EVALUATED)
 def test_the_command_that_is_said_trains_tests_and_decodes(name, tmp_path, capsys):
-    folder = TREES[name](tmp_path)
+    (data := tmp_path / "data").mkdir()
+    folder = TREES[name](data)
     command = shlex.split(data_set(name).command(str(folder), str(tmp_path / "out")))
     fewer = FEWER.get(name, ("--folds", "3", "--fold", "0"))
     assert main([*command[1:], *QUICK, *fewer]) == 0
     assert "file and live agree" in capsys.readouterr().out
     decoder = next((tmp_path / "out").glob("fold-*/decoder.ranvier"))
-    prediction = rv.load(decoder).predict(read_one(folder / FILES[name]))
-    assert prediction.valid.mean() > 0.8
+    file = folder / FILES[name]
+    assert rv.load(decoder).predict(read_one(file)).valid.mean() > 0.8
+    for number, place in enumerate((file, file.parent)):
+        out = str(tmp_path / f"decoded-{number}")
+        assert main(["decode", str(decoder), str(place), "--out", out]) == 0
 
 
 @pytest.mark.slow

@@ -51,7 +51,7 @@ from ranvier.splits import (
     folds_by_subject,
     folds_in_time,
 )
-from ranvier.store import Prepared, Stages, stages_done
+from ranvier.store import Prepared, Stages, check_can_be_cut, stages_done
 from ranvier.thresholds import choose_threshold
 from ranvier.truth import Truth
 
@@ -165,11 +165,7 @@ def _given(
         return in_official_parts(recordings)
     if not recipe.in_time:
         return list(recordings)
-    if begun := [one.name for one in recordings if stages_done(one, recipe.stages)]:
-        raise ValueError(
-            f"Invalid split: {recipe.split_by!r} for {begun[0]}, which was prepared with stages of "
-            "the network, must be 'subject': they looked over where it would be cut"
-        )
+    check_can_be_cut(recordings, recipe.stages, recipe.split_by)
     return cut_by_protocol(recordings, recipe.split_by, blocks=folds)
 
 

@@ -30,7 +30,7 @@ from ranvier.splits import (
     hold_out_validation,
     person,
 )
-from ranvier.store import Prepared, Stages, code_hash, prepare
+from ranvier.store import Prepared, Stages, check_can_be_cut, code_hash, prepare
 from ranvier.tasks import Task
 from ranvier.thresholds import choose_threshold
 
@@ -79,7 +79,10 @@ def train(
     """
     recipe = recipe or recipe_from(task, **settings)
     with folder_for(out) as folder:
-        split = cut_in_time(recordings, LAST_PART) if recipe.in_time else list(recordings)
+        split = list(recordings)
+        if recipe.in_time:
+            check_can_be_cut(split, recipe.stages, recipe.split_by)
+            split = cut_in_time(split, LAST_PART)
         prepared = prepare_annotated(split, recipe, folder / "prepared", progress)
         subjects = {one.subject for one in prepared}
         if recipe.in_time:

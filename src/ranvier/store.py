@@ -127,6 +127,15 @@ def stages_done(recording: Recording, stages: Stages) -> int:
     )
 
 
+def check_can_be_cut(recordings: Sequence[Recording], stages: Stages, split_by: str) -> None:
+    """Refuse to cut in time what a store holds after stages, which looked over the cut."""
+    if begun := [one.name for one in recordings if stages_done(one, stages)]:
+        raise ValueError(
+            f"Invalid split: {split_by!r} for {begun[0]}, which was prepared with stages of the "
+            "network, must be 'subject': they looked over where it would be cut"
+        )
+
+
 def _plain(stages: Stages) -> list[dict[str, Any]]:
     plain: list[dict[str, Any]] = json.loads(json.dumps([dict(one) for one in stages]))
     return plain

@@ -117,8 +117,12 @@ READERS: dict[str, Callable[[Path], Recording]] = {
 }
 """How a file is opened, by its suffix in small letters."""
 
-IN_FOLDERS = (frozenset({".edf", ".bdf", ".npz", ".nwb"}), frozenset({".mat", ".tfrecord"}))
-"""What counts as a recording in a folder; the second only where there is none of the first."""
+IN_FOLDERS = (
+    frozenset({".edf", ".bdf", ".npz", ".nwb"}),
+    frozenset({".mat", ".tfrecord"}),
+    frozenset({".h5"}),
+)
+"""What counts as a recording in a folder; later ones only where there is none of those before."""
 
 SPREAD_IN_VOLTS = 0.01
 PLAUSIBLE_SPREAD = (0.1, 10_000.0)
@@ -186,7 +190,7 @@ def find_files(path: str | os.PathLike[str]) -> list[Path]:
     if not files:
         raise ValueError(
             f"No recordings found in {path}, expected EDF or BDF files, a BIDS folder, .npz, "
-            ".nwb, .mat or .tfrecord files"
+            ".nwb, .mat, .tfrecord or .h5 files"
         )
     return files
 

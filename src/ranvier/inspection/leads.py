@@ -11,7 +11,7 @@ import numpy as np
 
 from ranvier.channels import ANGLES, DOUBLE_BANANA, TEN_TWENTY, Channel, parse_channel, pick
 from ranvier.inspection.findings import Finding, finding
-from ranvier.inspection.samples import Looked
+from ranvier.inspection.samples import PIECE, Looked
 from ranvier.recording import COUNT, Recording
 
 OTHERS = re.compile(
@@ -82,11 +82,10 @@ def understand(recording: Recording, looked: Looked | None) -> Leads:
     ]
     electrodes = tuple(one.name for one in map(parse_channel, alive) if one)
     derivations = count_derivations(alive)
-    unplaced = [one for one in alive if not parse_channel(one) and UNPLACED.search(one)]
     rate = recording.layout.rate
-    serves = (
-        _serves(derivations, electrodes, rate) if electrodes else _serve_unplaced(unplaced, rate)
-    )
+    serves = _serves(derivations, electrodes, rate)
+    if not electrodes:
+        serves = _serve_unplaced([one for one in alive if _is_unplaced(one, recording)], rate)
     return Leads(
         understood,
         tuple(_left_out(recording)),
@@ -98,8 +97,16 @@ def understand(recording: Recording, looked: Looked | None) -> Leads:
 
 
 def _dead(recording: Recording, looked: Looked | None) -> Sequence[bool]:
-    none = [looked is None] * len(recording.layout.channels)
-    return none if looked is None else (looked.flat == 1).tolist()
+    if looked is not None:
+        return [bool(dead) for dead in looked.flat == 1]
+    return [recording.duration >= PIECE] * len(recording.layout.channels)
+
+
+def _is_unplaced(label: str, recording: Recording) -> bool:
+    """Whether a channel is of the brain by its name, or by what was annotated there."""
+    events = recording.events
+    annotated = recording.hypnogram is not None or bool(events and events.seizures())
+    return bool(UNPLACED.search(label)) or (annotated and is_odd(label))
 
 
 def count_derivations(labels: Sequence[str]) -> int:
