@@ -392,8 +392,8 @@ def test_rest_tells_seizures_of_new_patients():
 
 @pytest.mark.slow
 def test_attn_sleep_tells_stages_of_new_sleepers():
-    nights = rv.simulate_nights(subjects=5, hours=0.75)
-    recipe = quick("sleep", "attn_sleep", passes=6)
+    nights = rv.simulate_nights(subjects=5, hours=1.0)
+    recipe = quick("sleep", "attn_sleep", passes=8)
     assert rv.evaluate("sleep", nights, recipe=recipe, only=0).scores.pooled.kappa > 0.3
 
 
