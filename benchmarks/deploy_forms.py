@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import networks
 import numpy as np
 import torch
 from networks import _plain
@@ -33,13 +34,17 @@ FIRST = "textbook"
 
 @dataclass(frozen=True)
 class Case:
-    """Forms of the same thing: ``textbook`` first, then those of ``COLUMNS``; calls in a row."""
+    """Forms of the same thing: ``textbook`` first, then those of ``COLUMNS``; calls in a row.
+
+    ``learning`` forms are steps of training, whose operations are not counted.
+    """
 
     name: str
     forms: Mapping[str, Form]
     calls: int
     operations: float
     blocks: Mapping[str, int] = field(default_factory=dict)
+    learning: bool = False
 
 
 METHODS = {"attn_sleep": "static", "temporal_attention_lstm": "dynamic"}
@@ -264,7 +269,26 @@ def temporal_attention_cases() -> Iterator[Case]:
     yield window_case(name, "temporal_attention_lstm", partial(theirs, windows), ours, windows)
 
 
-CASES = (rest_cases, arnn_cases, attn_sleep_cases, inception_cases, temporal_attention_cases)
+def rest_training_cases() -> Iterator[Case]:
+    yield from training_cases("REST")
+
+
+def attn_sleep_training_cases() -> Iterator[Case]:
+    yield from training_cases("AttnSleep")
+
+
+def training_cases(network: str) -> Iterator[Case]:
+    """Take the steps of training as ``networks.py`` has them."""
+    for what, forms, _, calls in networks.CASES[network]():
+        if what.startswith("training"):
+            taken = {FIRST: forms["textbook"], "ours in torch": forms["ours"]}
+            yield Case(f"{network} {what}", taken, calls, 0.0, learning=True)
+
+
+CASES = (
+    rest_cases, arnn_cases, attn_sleep_cases, inception_cases, temporal_attention_cases,
+    rest_training_cases, attn_sleep_training_cases,
+)  # fmt: skip
 
 AUTHORS: Mapping[str, tuple[str, tuple[str, ...], Mapping[str, int], tuple[int, ...]]] = {
     "AttnSleep epoch": ("AttnSleep/model/model.py", ("AttnSleep", "Transformer"), {}, (1, 1, 3000)),

@@ -98,6 +98,7 @@ def test_what_changes_the_order_stays(turning):
         (node("SplitToSequence", "x", "s", axis=1, keepdims=1), 2, (1, 1, 4), "Slice"),
         (node("SplitToSequence", "x size", "s", axis=1), 1, (1, 3, 4), "Slice"),
         (node("SplitToSequence", "x sizes", "s", axis=1), 1, (1, 4, 4), "Slice"),
+        (node("SplitToSequence", "x sizes", "s", axis=1), -1, (1, 4, 4), "Slice"),
     ],
 )
 def test_a_part_is_taken_out_of_the_whole(split, place, out, expected):

@@ -34,16 +34,16 @@ def without_sequences(model: Any) -> Any:
     links, shapes = Links(model), shapes_of(model)
     for made in [one for one in model.graph.node if one.op_type == "SplitToSequence"]:
         takers = links.takers[made.output[0]]
-        places = [links.array(one.input[1]) for one in takers if one.op_type == "SequenceAt"]
+        given = [links.array(one.input[1]) for one in takers if one.op_type == "SequenceAt"]
         sizes = _sizes_of_parts(links, shapes, made)
-        if len(places) < len(takers) or not sizes or any(place is None for place in places):
+        if len(given) < len(takers) or not sizes or any(place is None for place in given):
             continue
-        parts = dict(zip(map(int, places), takers, strict=False))
-        if len(takers) == len(parts) == len(sizes) and _keeps_axis(made):
-            _split_at_once(model, made, parts, sizes)
-        else:
-            for place, taker in zip(map(int, places), takers, strict=True):
-                _take_part(model, made, taker, range(sum(sizes[:place]), sum(sizes[: place + 1])))
+        places = [int(place) % len(sizes) for place in given]
+        if sorted(places) == list(range(len(sizes))) and _keeps_axis(made):
+            _split_at_once(model, made, dict(zip(places, takers, strict=True)), sizes)
+            continue
+        for place, taker in zip(places, takers, strict=True):
+            _take_part(model, made, taker, range(sum(sizes[:place]), sum(sizes[: place + 1])))
     return swept(model)
 
 
