@@ -81,6 +81,15 @@ def test_what_is_infinite_or_huge_spoils_no_more_than_in_python(tmp_path, lead):
     assert_same(decoder.predict(recording_of(signal)), answers)
 
 
+def test_what_a_filter_cannot_hold_is_left_out_as_in_python(tmp_path):
+    signal, stages = noise(60), rest_decoder().stages
+    signal[3000, 0], signal[6000:6003, 0], signal[9000, 0] = np.inf, 2e37, -np.inf
+    first = [{"stage": "filter", "low": 0.5, "high": 40.0}, *stages]
+    decoder = rest_decoder(stages=first)
+    answers = library(decoder, tmp_path).answers(signal)
+    assert_same(decoder.predict(recording_of(signal)), answers)
+
+
 def test_large_offsets_do_not_matter(tmp_path):
     rng, decoder = np.random.default_rng(0), rest_decoder()
     signal = noise(60) + rng.normal(0, 20_000, 19).astype(np.float32)

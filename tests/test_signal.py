@@ -6,13 +6,13 @@ from scipy import signal as reference
 
 from ranvier.features import ScalePerStep, Spectrum, Standardise
 from ranvier.recording import Layout
-from ranvier.signal import Filter, MarkFlat, Resample
+from ranvier.signal import LARGEST, Filter, MarkFlat, Resample
 
 ONE = Layout(("Cz",), 256.0)
 
 
-def run(stage, signal):
-    chunk = np.asarray(signal, dtype=float)[None, :, None]
+def run(stage, signal, kind=float):
+    chunk = np.asarray(signal, dtype=kind)[None, :, None]
     return stage.step(chunk, stage.initial_state(1))[0][0]
 
 
@@ -122,11 +122,20 @@ def test_how_a_chunk_lies_in_memory_changes_no_bit():
     np.testing.assert_array_equal(found, stage.step(chunk, stage.initial_state(1))[0])
 
 
-def test_an_infinite_sample_is_as_one_that_is_not_there():
+@pytest.mark.parametrize("value", [np.inf, np.finfo(np.float32).max, 2e37])
+def test_a_sample_that_is_too_large_is_as_one_that_is_not_there(value):
     noise = np.random.default_rng(0).normal(size=600)
     lost, endless = noise.copy(), noise.copy()
-    lost[[0, 200, 599]], endless[[0, 200, 599]] = np.nan, [np.inf, -np.inf, np.inf]
-    np.testing.assert_array_equal(run(Filter(ONE), endless), run(Filter(ONE), lost))
+    lost[[0, 200, 599]], endless[[0, 200, 599]] = np.nan, [value, -value, value]
+    found, expected = (run(Filter(ONE), one, np.float32) for one in (endless, lost))
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("order", [1, 2, 8])
+def test_a_filter_forgets_the_largest_samples_that_it_takes(order):
+    samples = np.full(100_000, 0.99 * LARGEST)
+    samples[3:] = 0
+    assert np.isfinite(run(Filter(ONE, order=order), samples, np.float32)).all()
 
 
 def test_the_state_of_a_filter_stays_small_however_long_it_runs():

@@ -149,11 +149,16 @@ class DeriveMontage(Stage):
         return derived, state
 
 
+LARGEST = 1e30
+"""µV that a filter takes: with more, the sums of its state could be infinite in float32."""
+
+
 @dataclass(frozen=True)
 class Filter(Stage):
     """Butterworth filter with carried state, started as if the first sample had always been there.
 
-    While a sample is NaN or infinite, the filter is fed the channel's last valid one and gives NaN.
+    While a sample is NaN or beyond ``LARGEST``, the filter is fed the channel's last valid one and
+    gives NaN.
 
     Parameters
     ----------
@@ -220,10 +225,10 @@ class Filter(Stage):
     def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
         """Filter; the first valid sample is taken off before and its gain added after."""
         signal = _in_own_precision(chunk).swapaxes(1, 2)
-        if not signal.shape[2]:
+        if not signal.size:
             return signal.swapaxes(1, 2), state
         carried, begun, first, last = state
-        valid = np.isfinite(signal)
+        valid = _takes(signal)
         interrupted = not valid.all()
         if np.isnan(first).any():
             first = np.where(np.isnan(first), _first_valid(signal, valid), first)
@@ -243,6 +248,13 @@ class Filter(Stage):
 def _in_own_precision(chunk: Array) -> Array:
     """Return the samples as they are if they are float32 or float64, else without loss."""
     return chunk.astype(np.result_type(chunk.dtype, np.float32), copy=False)
+
+
+def _takes(signal: Array) -> Array:
+    """Return which samples a filter takes."""
+    if signal.max() <= LARGEST and signal.min() >= -LARGEST:  # false where there is a NaN
+        return np.ones(signal.shape, dtype=bool)
+    return np.asarray(np.abs(signal) <= LARGEST)
 
 
 def _first_valid(signal: Array, valid: Array) -> Array:

@@ -12,7 +12,7 @@ from ranvier.export.c_part import Part, Place
 from ranvier.export.c_spectrum import emit_spectrum
 from ranvier.features import ScalePerStep, Spectrum, Standardise
 from ranvier.recording import Array
-from ranvier.signal import DeriveMontage, Filter, MarkFlat, Pick, Resample
+from ranvier.signal import LARGEST, DeriveMontage, Filter, MarkFlat, Pick, Resample
 from ranvier.streaming import Stage
 
 
@@ -74,7 +74,8 @@ def emit_filter(stage: Filter, place: Place) -> Part:
     """Emit the second-order sections."""
     kept = stage.sections[:, [0, 1, 2, 4, 5]]
     offset = f" + state->{place.part}_first[c]" if stage.gain_at_zero else ""
-    code = place.fill("filter", channels=place.size, sections=len(kept), offset=offset)
+    sizes = {"channels": place.size, "sections": len(kept), "most": f"{LARGEST:g}f"}
+    code = place.fill("filter", **sizes, offset=offset)
     return Part(
         place,
         code,
