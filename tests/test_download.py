@@ -455,6 +455,24 @@ def test_a_file_that_is_not_there_does_not_keep_the_others_from_coming(server, g
     assert (done.fetched, server.fetched("b.edf")) == (3, 1)
 
 
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("listed", "folder"),
+    [(["a", "b"], "a"), (["a", "b"], "a.part"), (["a", "a/b", "b"], ""), (["b", LONG], "")],
+)
+def test_a_name_that_cannot_be_written_does_not_keep_the_others_from_coming(
+    server, get, tmp_path, listed, folder
+):
+    server.publish({name: name.encode() for name in listed})
+    (tmp_path / "data" / folder).mkdir(parents=True)
+    done = get(threads=1)
+    assert (done.fetched, len(done.failures)) == (len(listed) - 1, 1)
+    assert "cannot be written (" in done.failures[0]
+    assert (tmp_path / "data" / "b").read_bytes() == b"b"
+
+
 def test_three_files_that_fail_are_enough(server, get):
     server.publish({f"{n}.edf": b"x" for n in range(30)})
     for n in range(30):

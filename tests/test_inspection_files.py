@@ -13,7 +13,9 @@ import ranvier as rv
 from ranvier.__main__ import main
 from ranvier.formats import write_sleep_edf
 from ranvier.inspection import inspect
+from ranvier.signal_store import write_store
 from ranvier.simulate import simulate_nights
+from ranvier.staged import after_stages
 
 LATER = START + timedelta(hours=1)
 TABLE = "onset\tduration\teventType\tconfidence\tchannels\tdateTime\trecordingDuration\n"
@@ -130,7 +132,8 @@ ROWS = [
     ("outside_signal", "30\t15\tsz\tn/a\tn/a\tn/a\tn/a"),
     ("outside_signal", "100\t15\tsz\tn/a\tn/a\tn/a\tn/a"),
     ("described_length", "1\t9\tsz\tn/a\tn/a\tn/a\t90"),
-    ("unknown_label", "1\t9\tchewing\tn/a\tn/a\tn/a\tn/a"),
+    ("unknown_label", "1\t9\tchewing\tn/a\tn/a\tn/a\tn/a\n0\t40\tbckg\tn/a\tn/a\tn/a\tn/a"),
+    ("not_annotated", "1\t9\tchewing\tn/a\tn/a\tn/a\tn/a"),
     ("empty_event", "7\t0\tsz\tn/a\tn/a\tn/a\tn/a"),
     ("overlapping_events", "1\t9\tsz\tn/a\tn/a\tn/a\tn/a\n5\t9\tsz\tn/a\tn/a\tn/a\tn/a"),
 ]
@@ -233,6 +236,29 @@ def test_a_data_set_is_opened_as_one_and_its_headers_are_looked_at(tmp_path, mon
     inspection = inspect(data)
     assert [one.where for one in inspection.recordings] == ["a", "a (2)"]
     assert [one.kind for one in inspection.findings] == ["identity"]
+
+
+def test_a_store_is_inspected_as_the_files_it_was_made_of(tmp_path, capsys):
+    store = write_store([make(), louder(make("02", seed=1), 1000)], tmp_path / "store")
+    assert main(["inspect", str(store), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert {one["format"] for one in answer["recordings"]} == {"store"}
+    assert [one["kind"] for one in answer["findings"]] == ["gain"]
+
+
+def test_a_store_that_is_broken_is_said(tmp_path):
+    store = write_store([make()], tmp_path / "store")
+    next(store.glob("*.npy")).write_bytes(b"junk")
+    assert "missing or damaged" in inspect(store).findings[0].sentence
+    (store / "index.json").write_text('{"format": "ranvier store", "version": 9}')
+    assert inspect(store).findings[0].sentence.endswith("has version 9, must be 1")
+
+
+def test_features_in_a_store_are_no_signal_to_inspect(tmp_path):
+    stages = [{"stage": "filter", "low": 0.5, "high": 40.0}, {"stage": "spectrum", "features": 8}]
+    (found,) = inspect(write_store([after_stages(make(), stages)], tmp_path / "store")).findings
+    assert (found.kind, found.severity) == ("unreadable", "unusable")
+    assert found.sentence.startswith("features after filter, spectrum are no signal")
 
 
 @pytest.mark.parametrize(("usable", "code"), [(True, 0), (False, 1)])

@@ -1,9 +1,13 @@
 """Recordings, events and what may be put into them."""
 
+import math
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pytest
 
-from ranvier.recording import Layout, Recording
+import ranvier as rv
+from ranvier.recording import ASSUMED_SUBJECT, Layout, Recording
 from ranvier.truth import Event, Events
 
 
@@ -34,10 +38,29 @@ def test_reading_takes_seconds():
     assert recording.read(1, 2.5)[:, 0].tolist() == [2, 3, 4]
 
 
-def test_reading_outside_is_refused():
+@pytest.mark.parametrize(
+    ("start", "stop"), [(4, 6), (3, 2), (-1, 2), (0, np.inf), (0, np.nan), (-np.inf, 1)]
+)
+def test_reading_outside_is_refused(start, stop):
     recording = Recording.from_array(np.arange(10)[:, None], 2, ["Cz"])
     with pytest.raises(ValueError, match="must lie in order between 0 and"):
-        recording.read(4, 6)
+        recording.read(start, stop)
+
+
+@pytest.mark.parametrize("seconds", [-1, np.nan, -np.inf])
+@pytest.mark.parametrize("part", [Recording.until, Recording.since, lambda r, s: [*r.blocks(s)]])
+def test_a_length_that_is_none_is_refused(part, seconds):
+    recording = Recording.from_array(np.arange(10)[:, None], 2, ["Cz"])
+    with pytest.raises(ValueError, match=r"Invalid seconds: .*, must be at least 0"):
+        part(recording, seconds)
+
+
+@pytest.mark.parametrize("seconds", [5, 6, np.inf])
+def test_a_recording_is_no_longer_than_it_is(seconds):
+    recording = Recording.from_array(np.arange(10)[:, None], 2, ["Cz"])
+    assert recording.until(seconds).samples == 10
+    assert recording.since(seconds).samples == 0
+    assert [len(block) for block in recording.blocks(seconds)] == [10]
 
 
 def test_blocks_are_the_whole_in_order():
@@ -67,6 +90,13 @@ def test_a_label_needs_half_of_the_hop():
     assert events.targets(np.arange(1.0, 6), 1.0).tolist() == [0, 1, 1, 0, 0]
 
 
+def test_an_event_without_a_known_end_stays_and_is_not_taken_for_background():
+    endless = Events((Event(5, math.nan),), 60)
+    assert [len(one) for one in (endless.until(30), endless.since(30))] == [1, 1]
+    with pytest.raises(ValueError, match="Invalid events: sz at 5 s has no duration, must"):
+        endless.targets(np.array([10.0]), 1.0)
+
+
 def test_the_beginning_has_the_events_of_the_beginning():
     events = Events.from_intervals([(1, 3), (4, 5)], 5)
     recording = Recording.from_array(np.zeros((10, 1)), 2, ["Cz"], events=events).until(2)
@@ -74,12 +104,71 @@ def test_the_beginning_has_the_events_of_the_beginning():
     assert recording.events.intervals().tolist() == [[1, 2]]
 
 
-def test_an_mne_raw_is_a_recording():
+def make_raw(kinds="eeg", names=("Fp1", "F3"), **info):
+    """Two µV for ten seconds, with a seizure from second 5 on."""
     mne = pytest.importorskip("mne")
-    info = mne.create_info(["Fp1", "F3"], 100.0, "eeg")
-    raw = mne.io.RawArray(np.full((2, 300), 2e-6), info, verbose="error")
-    raw.set_annotations(mne.Annotations([1.0], [0.5], ["sz"]))
-    recording = Recording.from_mne(raw, subject="01")
+    made = mne.create_info(list(names), 100.0, kinds)
+    raw = mne.io.RawArray(np.full((len(names), 1000), 2e-6), made, verbose="error")
+    raw.info.update(info)
+    return raw.set_annotations(mne.Annotations([5.0], [0.5], ["sz"]))
+
+
+def test_an_mne_raw_is_a_recording():
+    recording = Recording.from_mne(make_raw(), subject="01")
     assert recording.layout == Layout(("Fp1", "F3"), 100.0)
-    assert recording.read() == pytest.approx(np.full((300, 2), 2.0))
-    assert recording.events.intervals().tolist() == [[1.0, 1.5]]
+    assert recording.read() == pytest.approx(np.full((1000, 2), 2.0))
+    assert recording.events.intervals().tolist() == [[5.0, 5.5]]
+    assert recording.notes == ()
+
+
+@pytest.mark.parametrize("began", [None, datetime(2024, 1, 1, tzinfo=UTC)])
+def test_a_part_of_an_mne_raw_begins_where_it_was_cut(began):
+    raw = make_raw().set_meas_date(began).crop(2, 9)
+    recording = Recording.from_mne(raw)
+    assert recording.start == (began and began + timedelta(seconds=2))
+    assert recording.events.intervals().tolist() == [[3.0, 3.5]]
+
+
+def test_channels_of_an_mne_raw_that_are_not_in_volts_are_left_out():
+    kinds = ["stim", "eeg", "misc", "ecg"]
+    recording = Recording.from_mne(make_raw(kinds, ("STI", "Fp1", "M", "ECG")), subject="01")
+    assert recording.layout.channels == ("Fp1", "ECG")
+    assert recording.read(0, 1) == pytest.approx(np.full((100, 2), 2.0))
+    assert recording.notes == ("left out, not in a unit of voltage: STI, M",)
+
+
+def test_an_mne_raw_without_volts_is_refused():
+    with pytest.raises(ValueError, match="no channel is in volts, must have one of eeg, eog"):
+        Recording.from_mne(make_raw("misc"))
+
+
+def test_bad_channels_of_an_mne_raw_stay_and_are_named():
+    recording = Recording.from_mne(make_raw(bads=["F3"]), subject="01")
+    assert recording.layout.channels == ("Fp1", "F3")
+    assert recording.notes == ("marked as bad, but not left out: F3",)
+
+
+@pytest.mark.parametrize(
+    ("told", "subject", "notes"),
+    [
+        ({"his_id": "p7"}, "p7", ()),
+        ({"his_id": "X"}, "mne-raw", (ASSUMED_SUBJECT,)),
+        (None, "mne-raw", (ASSUMED_SUBJECT,)),
+    ],
+)
+def test_an_mne_raw_says_who_was_recorded_or_its_name_stands_for_it(told, subject, notes):
+    recording = Recording.from_mne(make_raw(subject_info=told))
+    assert (recording.subject, recording.notes) == (subject, notes)
+
+
+def test_an_mne_raw_is_called_as_its_file(tmp_path):
+    mne = pytest.importorskip("mne")
+    make_raw().save(tmp_path / "night_raw.fif", verbose="error")
+    (recording,) = rv.read(mne.io.read_raw_fif(tmp_path / "night_raw.fif", verbose="error"))
+    assert (recording.name, recording.subject) == ("night_raw", "night_raw")
+
+
+def test_mne_raws_without_a_name_are_numbered():
+    found = rv.read([make_raw(), [make_raw(), make_raw(subject_info={"his_id": "p7"})]])
+    assert [one.name for one in found] == ["mne-raw-1", "mne-raw-2", "mne-raw-3"]
+    assert [one.subject for one in found] == ["mne-raw-1", "mne-raw-2", "p7"]

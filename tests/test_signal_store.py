@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from ranvier.__main__ import main
 from ranvier.datasets import read
 from ranvier.formats import read_edf, write_edf
 from ranvier.recording import Recording
-from ranvier.signal_store import read_store, write_store
+from ranvier.signal_store import is_store, read_store, write_store
 from ranvier.truth import Event, Events, Hypnogram, Trajectory
 from ranvier.windows import Windows, processed, save_states
 
@@ -34,6 +35,11 @@ def make_recording(name: str = "a", seconds: int = 20, **known) -> Recording:
     rng = np.random.default_rng(len(name) + ord(name[0]))
     signal = rng.normal(0, 20, (seconds * 256, 3))
     return Recording.from_array(signal, 256.0, CHANNELS, name=name, subject=name, **known)
+
+
+def change_index(folder, **change) -> None:
+    index = json.loads((folder / "index.json").read_text())
+    (folder / "index.json").write_text(json.dumps({**index, **change}))
 
 
 @pytest.fixture(scope="module")
@@ -128,10 +134,53 @@ def test_a_full_disk_leaves_a_usable_store_and_says_so(tmp_path, monkeypatch):
         write(path, recording, dtype)
 
     monkeypatch.setattr(signal_store, "_write_array", fill)
-    with pytest.raises(ValueError, match=r"full \(No space left on device\): 2 of 3 recordings"):
+    with pytest.raises(
+        ValueError, match=r"\(No space left on device\): 2 of 3 recordings are done"
+    ):
         write_store([make_recording(name) for name in "abc"], tmp_path)
     assert [one.name for one in read_store(tmp_path)] == ["a", "b"]
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.glob("*.npy"))) == 2
+
+
+def no_space(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("full", ["_write_array", "_write_index", "Path.mkdir"])
+def test_a_disk_that_is_full_from_the_first_byte_on_is_said_in_a_sentence(
+    tmp_path, monkeypatch, full
+):
+    monkeypatch.setattr(f"ranvier.signal_store.{full}", no_space)
+    if full == "_write_array":
+        monkeypatch.setattr(signal_store, "_write_index", no_space)
+    with pytest.raises(ValueError, match=r"Cannot write .* \(No space left on device\): \d of 1"):
+        write_store([make_recording()], tmp_path / "store")
+
+
+WRITE = """
+import sys, time
+from ranvier.recording import Recording
+from ranvier.signal_store import write_store
+class Slow:
+    def __call__(self, first, last):
+        print("begun", flush=True)
+        time.sleep(float(sys.argv[2]))
+        return __import__("numpy").zeros((last - first, 3), "float32")
+from ranvier.recording import Layout
+write_store([Recording(Layout(("a", "b", "c"), 10.0), 10, Slow(), name="other")], sys.argv[1])
+"""
+
+
+def test_a_store_has_one_writer_at_a_time_and_a_killed_one_is_none(tmp_path):
+    words = [sys.executable, "-c", WRITE, str(tmp_path)]
+    with subprocess.Popen([*words, "60"], stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        with pytest.raises(ValueError, match="another run is writing to it, must be done first"):
+            write_store([make_recording()], tmp_path)
+        other.kill()
+    subprocess.run([*words, "0"], check=True, capture_output=True)
+    write_store([make_recording()], tmp_path)
+    assert {one.name for one in read_store(tmp_path)} == {"a", "other"}
 
 
 def test_a_killed_run_leaves_arrays_that_the_next_one_takes(tmp_path, monkeypatch):
@@ -147,6 +196,16 @@ def test_processes_side_by_side_write_the_same_store(tmp_path, edf):
     write_store(recordings, one)
     write_store(recordings, two, workers=2)
     assert (one / "index.json").read_text() == (two / "index.json").read_text()
+
+
+def test_nothing_is_no_store(tmp_path):
+    with pytest.raises(ValueError, match="Invalid recordings: none, must be at least one"):
+        write_store([], tmp_path)
+    write_store([make_recording()], tmp_path)
+    change_index(tmp_path, recordings=[])
+    with pytest.raises(ValueError, match=r"Invalid store: .* holds no recordings"):
+        read_store(tmp_path)
+    assert len(read_store(write_store([make_recording()], tmp_path))) == 1
 
 
 def test_the_same_name_twice_is_refused(tmp_path):
@@ -167,10 +226,109 @@ def test_the_same_name_twice_is_refused(tmp_path):
 )
 def test_what_is_no_store_is_refused_in_a_sentence(tmp_path, change, message):
     write_store([make_recording()], tmp_path)
-    index = json.loads((tmp_path / "index.json").read_text())
-    (tmp_path / "index.json").write_text(json.dumps({**index, **change}))
+    change_index(tmp_path, **change)
     with pytest.raises(ValueError, match=message):
         read_store(tmp_path)
+
+
+MOVED = Trajectory(np.zeros((40, 2)), 2.0, 20.0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"samples": "x"},
+        {"samples": 10**9},
+        {"samples": -1},
+        {"samples": 20 * 256.0},
+        {"shape": []},
+        {"rate": "x"},
+        {"rate": 0},
+        {"channels": ["a"]},
+        {"channels": [1, 2, 3]},
+        {"gains": [1.0]},
+        {"gains": ["x"] * 3},
+        {"hypnogram": {"stages": ["N9"], "duration": 1}},
+        {"name": 7},
+    ],
+)
+def test_an_entry_that_makes_no_sense_is_a_broken_index(tmp_path, change):
+    write_store([make_recording()], tmp_path)
+    entry = json.loads((tmp_path / "index.json").read_text())["recordings"][0]
+    change_index(tmp_path, recordings=[{**entry, **change}])
+    with pytest.raises(ValueError, match=r"Invalid store: .*index\.json is broken \("):
+        read_store(tmp_path)
+
+
+def test_a_broken_index_is_not_written_over(tmp_path):
+    write_store([make_recording()], tmp_path)
+    change_index(tmp_path, recordings=[{}])
+    with pytest.raises(ValueError, match=r"Invalid store: .*index\.json is broken \("):
+        write_store([make_recording("b")], tmp_path)
+
+
+def test_an_index_without_end_is_none(tmp_path):
+    (tmp_path / "index.json").write_text("[" * 100_000)
+    assert not is_store(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../moved.npy", "none.npy"])
+def test_the_file_of_a_trajectory_lies_in_the_store(tmp_path, name):
+    np.save(tmp_path / "moved.npy", MOVED.values)
+    store = write_store([make_recording(trajectory=MOVED)], tmp_path / "store")
+    entry = json.loads((store / "index.json").read_text())["recordings"][0]
+    entry["trajectory"]["file"] = name
+    change_index(store, recordings=[entry])
+    with pytest.raises(ValueError, match=f"lacks 1 files, such as {re.escape(name)}"):
+        read_store(store)
+
+
+def archive(path):
+    with path.open("wb") as file:
+        np.savez(file, one=1)
+
+
+def other_array(path):
+    np.save(path, np.zeros((7, 3), np.float32))
+
+
+def integers(path):
+    np.save(path, np.zeros((20 * 256, 3), np.int64))
+
+
+DAMAGES = [
+    lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    lambda path: path.write_bytes(b"junk" * 1000),
+    lambda path: path.write_bytes(b""),
+    archive,
+    other_array,
+    integers,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_array_is_named_and_prepared_again(tmp_path, damage):
+    (one,) = read_store(write_store([make_recording()], tmp_path))
+    expected = one.read()
+    damage(one.reader.path)
+    (spoilt,) = read_store(tmp_path)
+    with pytest.raises(
+        ValueError, match=f"Invalid store: {one.reader.path} is missing or damaged, .* again"
+    ):
+        spoilt.read(0, 1)
+    (again,) = read_store(write_store([make_recording()], tmp_path))
+    np.testing.assert_array_equal(again.read(), expected)
+
+
+@pytest.mark.parametrize("damage", DAMAGES[:5])
+def test_a_damaged_trajectory_is_named_and_prepared_again(tmp_path, damage):
+    write_store([make_recording(trajectory=MOVED)], tmp_path)
+    entry = json.loads((tmp_path / "index.json").read_text())["recordings"][0]
+    damage(path := tmp_path / entry["trajectory"]["file"])
+    with pytest.raises(ValueError, match=f"Invalid store: {path} is missing or damaged, .* again"):
+        read_store(tmp_path)
+    (again,) = read_store(write_store([make_recording(trajectory=MOVED)], tmp_path))
+    assert repr(again.trajectory) == repr(MOVED)
 
 
 def whole_of(recording: Recording, stages=STAGES) -> np.ndarray:

@@ -179,7 +179,10 @@ def test_a_seizure_raises_power_at_its_focus_more_than_far_away(recording, backg
     ("options", "message"),
     [
         ({"subjects": 0}, "Invalid subjects: 0, must be at least 1"),
-        ({"minutes": 2}, "Invalid minutes: 2, must be finite and at least 3"),
+        ({"subjects": 10**9}, "Invalid subjects: 1000000000, must be .* at most 10000"),
+        ({"minutes": 2}, "Invalid minutes: 2, must be at least 3 and at most 1440"),
+        ({"minutes": 1e9}, "Invalid minutes: 1000000000.0, must be at least 3 and at most 1440"),
+        ({"minutes": np.nan}, "Invalid minutes: nan, must be at least 3 and at most 1440"),
         ({"rate": 100}, "Invalid rate: 100 Hz, must be finite and at least 128 Hz"),
         ({"montage": "laplacian"}, "Invalid montage: 'laplacian'"),
     ],

@@ -107,8 +107,11 @@ def test_trials_may_be_separated_by_a_bin_that_is_not_valid(session):
         ({"subjects": 0}, "Invalid subjects: 0, must be at least 1"),
         ({"sessions": 0}, "Invalid sessions: 0, must be at least 1"),
         ({"units": 0}, "Invalid units: 0, must be at least 1"),
-        ({"minutes": 0}, "Invalid minutes: 0, must be finite and at least 0.1"),
-        ({"bin_seconds": 0}, "Invalid bin_seconds: 0 s, must be above 0 and at most 1"),
+        ({"units": 10**9}, "Invalid units: 1000000000, must be .* at most 10000"),
+        ({"minutes": 0}, "Invalid minutes: 0, must be at least 0.1 and at most 1440"),
+        ({"minutes": 1e9}, "Invalid minutes: 1000000000.0, must be at least 0.1 and at most 1440"),
+        ({"bin_seconds": 0}, "Invalid bin_seconds: 0, must be at least 0.001 and at most 1"),
+        ({"bin_seconds": 1e-9}, "Invalid bin_seconds: 1e-09, must be at least 0.001"),
     ],
 )
 def test_options_out_of_range_are_refused(options, message):

@@ -1,6 +1,8 @@
 """Simulated nights: repeatable, independent of one another, with stages as real ones have them."""
 
 import json
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -139,7 +141,8 @@ def test_the_table_says_where_it_comes_from_and_fits_the_stages():
     [
         ({"subjects": 0}, "Invalid subjects: 0, must be at least 1"),
         ({"nights": 0}, "Invalid nights: 0, must be at least 1"),
-        ({"hours": 0.05}, "Invalid hours: 0.05, must be finite and at least 0.1"),
+        ({"nights": 10**9}, "Invalid nights: 1000000000, must be .* at most 10000"),
+        ({"hours": 0.05}, "Invalid hours: 0.05, must be at least 0.1 and at most 24"),
         ({"hours": float("inf")}, "Invalid hours: inf"),
     ],
 )
@@ -171,7 +174,9 @@ def test_the_command_tells_how_much_of_each_stage_there_is(tmp_path, capsys):
     ("words", "message"),
     [
         (["sleep", "--units", "5"], "Invalid units: sleep has no such option, possible: subjects"),
-        (["sleep", "--minutes", "5"], "Invalid minutes: 5.0, must be finite and at least 6"),
+        (["sleep", "--minutes", "5"], "Invalid minutes: 5.0, must be at least 6 and at most 1440"),
+        (["sleep", "--minutes", "1e9"], "must be at least 6 and at most 1440"),
+        (["seizure", "--minutes", "1e9"], "must be at least 3 and at most 1440"),
         (["slep"], "Invalid task: 'slep', possible options"),
     ],
 )
@@ -180,3 +185,11 @@ def test_the_command_refuses_what_does_not_fit_the_task(tmp_path, capsys, words,
     assert main(["simulate", task, str(tmp_path / "none"), *options]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
+
+
+def test_the_command_begins_nothing_that_the_disk_has_no_room_for(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**8))
+    words = ["simulate", "sleep", str(tmp_path / "none"), "--subjects", "20"]
+    assert main(words) == 1
+    assert "0.2 GB are needed, 0.1 GB are free" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -132,6 +132,47 @@ def test_a_lead_that_is_missing_is_no_gap():
     assert has_gap(signal)
 
 
+def with_gap(gap: slice, events: Events, name: str = "1", subject: str = "x") -> Recording:
+    return make_recording(name, subject, 1000, gap=gap, events=replace(events, duration=1000.0))
+
+
+def test_gaps_do_not_change_how_often_a_class_is_drawn():
+    recording = with_gap(slice(1500, 9500), seizures(50, 30))
+    batch = draw(WindowSampler([recording], 5.0), 1000)
+    assert batch.targets.mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_gaps_do_not_change_how_often_a_subject_is_drawn():
+    spoilt = with_gap(slice(100, 9990), seizures(0, 10))
+    whole = with_gap(slice(0), seizures(0, 10), "2", "y")
+    batch = draw(WindowSampler([spoilt, whole], 5.0, balance=["subject"]), 1000)
+    assert batch.recordings.mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_where_a_subject_has_nothing_but_gaps_another_has_its_class():
+    spoilt = with_gap(slice(0, 1000), seizures(0, 100))
+    whole = with_gap(slice(0), seizures(0, 10), "2", "y")
+    batch = draw(WindowSampler([spoilt, whole], 5.0))
+    assert batch.targets.mean() == pytest.approx(0.5, abs=0.08)
+    assert (batch.recordings[batch.targets == 1] == 1).all()
+
+
+def test_where_a_class_has_nothing_but_gaps_others_are_drawn_in_the_same_way_again():
+    recording = with_gap(slice(0, 1000), seizures(0, 100))
+    sampler = WindowSampler([recording], 5.0)
+    first, again = sampler.batch(40), sampler.batch(40)
+    assert set(first.targets) == {0.0}
+    np.testing.assert_array_equal(first.starts, again.starts)
+
+
+def test_windows_over_gaps_are_read_once():
+    recording, read = make_recording("1", "x", gap=slice(None)), []
+    one = replace(recording, reader=lambda a, b: (read.append(a), recording.reader(a, b))[1])
+    with pytest.raises(ValueError, match="windows of 5 s in a row lie over gaps"):
+        draw(WindowSampler([one], 5.0))
+    assert len(read) == len(set(read)) == 20
+
+
 def test_nothing_but_gaps_is_refused():
     recording = make_recording("1", "x", gap=slice(None))
     with pytest.raises(ValueError, match="1000 windows of 5 s in a row lie over gaps"):
@@ -143,7 +184,12 @@ def test_nothing_but_gaps_is_refused():
     [
         ([], {}, "Invalid recordings: none"),
         (RECORDINGS, {"seconds": 101.0}, "no recording is as long"),
-        (RECORDINGS, {"seconds": 0.0}, "must be at least a sample"),
+        (RECORDINGS, {"seconds": 0.0}, "must be finite and at least a sample"),
+        (RECORDINGS, {"seconds": 5.0, "hop": 0.0}, "must be finite and at least a sample"),
+        (RECORDINGS, {"seconds": -5.0}, "must be finite and at least a sample"),
+        (RECORDINGS, {"seconds": np.inf}, "must be finite and at least a sample"),
+        (RECORDINGS, {"seconds": np.nan}, "must be finite and at least a sample"),
+        (RECORDINGS, {"hop": np.inf}, "must be finite and at least a sample"),
         (RECORDINGS, {"balance": ["age"]}, "Invalid balance: .'age'., possible options"),
         (
             [*RECORDINGS, Recording.from_array(np.zeros((900, 1)), 10.0, ("a",))],

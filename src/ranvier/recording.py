@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,10 @@ Signal = npt.NDArray[np.float32]
 MICROVOLTS = {"V": 1e6, "mV": 1e3, "uV": 1.0, "µV": 1.0, "μV": 1.0, "nV": 1e-3}
 COUNT = "count"
 """Unit of binned spikes."""
+IN_VOLTS = ("eeg", "eog", "ecg", "emg", "bio", "seeg", "ecog", "dbs")
+"""What MNE calls the kinds of channels whose values are volts."""
+UNNAMED = "mne-raw"
+"""Name of an MNE Raw that is of no file; of several, a number follows."""
 ASSUMED_SUBJECT = "the subject is not known, the name of the recording stands for it"
 
 
@@ -115,28 +120,28 @@ class Recording:
             If the times do not lie in order within the recording.
         """
         stop = self.duration if stop is None else stop
-        first, last = (round(second * self.layout.rate) for second in (start, stop))
-        if not 0 <= first <= last <= self.samples:
+        places = np.round(np.array([start, stop]) * self.layout.rate)
+        if not 0 <= places[0] <= places[1] <= self.samples:
             raise ValueError(
                 f"Invalid start and stop: {start} s and {stop} s, must lie in order "
                 f"between 0 and {self.duration} s"
             )
-        return self.reader(first, last)
+        return self.reader(int(places[0]), int(places[1]))
 
     def blocks(self, seconds: float = 60.0) -> Iterator[Signal]:
         """Yield the whole signal in pieces of at most this length."""
-        size = max(1, round(seconds * self.layout.rate))
+        size = max(1, self._samples_in(seconds))
         for first in range(0, self.samples, size):
             yield self.reader(first, min(first + size, self.samples))
 
     def until(self, seconds: float) -> Recording:
         """Return the beginning of the recording, at most this long."""
-        samples = min(self.samples, round(seconds * self.layout.rate))
+        samples = self._samples_in(seconds)
         return replace(self, samples=samples, **self._truths("until", samples))
 
     def since(self, seconds: float) -> Recording:
         """Return what comes after this time, which becomes second 0."""
-        gone = min(self.samples, round(seconds * self.layout.rate))
+        gone = self._samples_in(seconds)
         return replace(
             self,
             samples=self.samples - gone,
@@ -144,6 +149,12 @@ class Recording:
             start=self.start and self.start + timedelta(seconds=gone / self.layout.rate),
             **self._truths("since", gone),
         )
+
+    def _samples_in(self, seconds: float) -> int:
+        """Return how many samples the beginning of this length has."""
+        if not seconds >= 0:
+            raise ValueError(f"Invalid seconds: {seconds}, must be at least 0")
+        return min(self.samples, round(min(seconds, self.duration) * self.layout.rate))
 
     def _truths(self, side: str, samples: int) -> dict[str, Any]:
         known = {name: getattr(self, name) for name in ("events", "hypnogram", "trajectory")}
@@ -210,32 +221,84 @@ class Recording:
         """Wrap an MNE Raw, whose data stay where they are; its seizures become events.
 
         Without an annotation that says so, nothing is known of seizures: ``events`` is None.
+        Channels that are not in volts are left out; those that are marked bad stay, with a note.
+
+        Parameters
+        ----------
+        raw
+            The Raw, cropped or not.
+        subject
+            Who was recorded; by default ``his_id`` of its info, else the name, with a note.
+        name
+            By default that of its first file, ``UNNAMED`` without one.
+
+        Raises
+        ------
+        ValueError
+            If no channel is in volts.
         """
+        volts = [kind in IN_VOLTS for kind in raw.get_channel_types()]
+        picks = np.flatnonzero(volts)
+        if not len(picks):
+            raise ValueError(
+                f"Invalid raw: no channel is in volts, must have one of {', '.join(IN_VOLTS)}"
+            )
 
         def read(first: int, last: int) -> Signal:
-            microvolts = raw.get_data(start=first, stop=last).T * 1e6
+            microvolts = raw.get_data(picks, start=first, stop=last).T * 1e6
             return np.asarray(microvolts, dtype=np.float32)
 
-        duration = raw.n_times / raw.info["sfreq"]
-        items = tuple(
-            Event(float(onset) - raw.first_time, float(length), label)
-            for onset, length, text in zip(
-                raw.annotations.onset,
-                raw.annotations.duration,
-                raw.annotations.description,
-                strict=True,
-            )
-            if (label := seizure_label(str(text)))
-        )
+        file, person, began = raw.filenames[0], _person(raw), raw.info["meas_date"]
+        name = name or (Path(file).stem if file else UNNAMED)
+        notes = _notes(raw, volts)
         return cls(
-            Layout(tuple(raw.ch_names), float(raw.info["sfreq"])),
+            Layout(tuple(raw.ch_names[place] for place in picks), float(raw.info["sfreq"])),
             raw.n_times,
             read,
-            name=name or "raw",
-            subject=subject,
-            start=raw.info["meas_date"],
-            events=Events(items, duration) if items else None,
+            name=name,
+            subject=subject or person or name,
+            start=began and began + timedelta(seconds=raw.first_time),
+            events=_seizures(raw),
+            notes=notes if subject or person else (*notes, ASSUMED_SUBJECT),
         )
+
+
+def numbered(recordings: Sequence[Recording]) -> list[Recording]:
+    """Return recordings of which those without a name of their own have a number, from 1 on."""
+    unnamed = [place for place, one in enumerate(recordings) if one.name == UNNAMED]
+    found = list(recordings)
+    for number, place in enumerate(unnamed if len(unnamed) > 1 else (), start=1):
+        one, name = found[place], f"{UNNAMED}-{number}"
+        found[place] = replace(
+            one, name=name, subject=name if one.subject == UNNAMED else one.subject
+        )
+    return found
+
+
+def _person(raw: mne.io.BaseRaw) -> str:
+    """Return who was recorded; nothing for what EDF and MNE write for nobody in particular."""
+    told = str((raw.info["subject_info"] or {}).get("his_id") or "").strip()
+    return "" if told in {"X", "0"} else told
+
+
+def _notes(raw: mne.io.BaseRaw, volts: Sequence[bool]) -> tuple[str, ...]:
+    out = [name for name, kept in zip(raw.ch_names, volts, strict=True) if not kept]
+    told = {
+        "left out, not in a unit of voltage": out,
+        "marked as bad, but not left out": raw.info["bads"],
+    }
+    return tuple(f"{what}: {', '.join(names)}" for what, names in told.items() if names)
+
+
+def _seizures(raw: mne.io.BaseRaw) -> Events | None:
+    found = raw.annotations
+    texts = zip(found.onset, found.duration, found.description, strict=True)
+    items = tuple(
+        Event(float(onset) - raw.first_time, float(length), label)
+        for onset, length, text in texts
+        if (label := seizure_label(str(text)))
+    )
+    return Events(items, raw.n_times / raw.info["sfreq"]) if items else None
 
 
 def microvolts_per(unit: str) -> float:

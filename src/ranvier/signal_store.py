@@ -12,16 +12,27 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from ranvier.formats.archives import BROKEN
 from ranvier.formats.hed_score import replacing, write_text
 from ranvier.recording import Array, Recording
-from ranvier.stored_recording import describe, described, integers_of, unmapped
+from ranvier.stored_recording import (
+    FLOATS,
+    INTEGERS,
+    DamagedError,
+    array_of,
+    describe,
+    described,
+    integers_of,
+    unmapped,
+)
 
-INDEX = "index.json"
+INDEX, LOCK = "index.json", ".lock"
 FORMAT = "ranvier store"
 VERSION = 1
 BLOCK_SECONDS = 60.0
@@ -35,7 +46,7 @@ def is_store(folder: str | os.PathLike[str]) -> bool:
     """Return whether a folder is a store."""
     try:
         index = json.loads((Path(folder) / INDEX).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(index, dict) and index.get("format") == FORMAT
 
@@ -46,17 +57,35 @@ def read_store(folder: str | os.PathLike[str]) -> list[Recording]:
     Raises
     ------
     ValueError
-        If the folder is no store of this version, or a file of it is missing.
+        If the folder is no store of this version, holds no recordings, or a file of it is missing
+        or damaged.
     """
     folder = Path(folder)
-    try:
-        entries = _entries(folder)
-        missing = [one["file"] for one in entries if not _is_within(folder, one["file"])]
-        if not missing:
+    entries = _entries(folder)
+    with _saying_what_is_broken(folder):
+        missing = [one for one in _files(entries) if not _is_within(folder, one)]
+        if not missing and entries:
             return [described(entry, folder) for entry in entries]
-    except (KeyError, TypeError, AttributeError, OSError) as error:
+    lacks = (
+        f"lacks {len(missing)} files, such as {missing[0]}" if missing else "holds no recordings"
+    )
+    raise ValueError(f"Invalid store: {folder} {lacks}")
+
+
+@contextmanager
+def _saying_what_is_broken(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except DamagedError:
+        raise
+    except BROKEN as error:
         raise ValueError(f"Invalid store: {folder / INDEX} is broken ({error!r})") from None
-    raise ValueError(f"Invalid store: {folder} lacks {len(missing)} files, such as {missing[0]}")
+
+
+def _files(entries: Iterable[Entry]) -> list[str]:
+    """Return the names of the arrays of some entries."""
+    parts = (part for one in entries for part in (one, one.get("trajectory")) if part)
+    return [part["file"] for part in parts]
 
 
 def _is_within(folder: Path, name: str) -> bool:
@@ -71,7 +100,8 @@ def _entries(folder: Path) -> list[Entry]:
         raise ValueError(
             f"Invalid store: {folder} has version {index.get('version')}, must be {VERSION}"
         )
-    return list(index["recordings"])
+    with _saying_what_is_broken(folder):
+        return list(index["recordings"])
 
 
 def write_store(
@@ -100,40 +130,76 @@ def write_store(
     Raises
     ------
     ValueError
-        If a recording cannot be read, two have the same name and subject, or the disk is full.
+        If there are none, one cannot be read, two have the same name and subject, the disk is full,
+        or another run is writing to the store.
     """
     folder = Path(folder)
-    _refuse_twice(recordings)
-    folder.mkdir(parents=True, exist_ok=True)
-    known = {_key(entry): entry for entry in (_entries(folder) if is_store(folder) else [])}
-    before = {entry["file"] for entry in known.values()}
-    done, written = 0, time.monotonic()
+    _check_names(recordings)
+    done = 0
+
+    def tell() -> None:
+        nonlocal done
+        done += 1
+        if progress:
+            progress(done, len(recordings))
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder):
+            _write_all(recordings, folder, workers, tell)
+    except OSError as error:
+        raise ValueError(
+            f"Cannot write {folder} ({error.strerror or error}): {done} of {len(recordings)} "
+            "recordings are done, the same command goes on from there"
+        ) from None
+    return folder
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Refuse a second writer, by a lock of SQLite: the system ends it when a run is killed, too."""
+    import sqlite3
+
+    with ExitStack() as held:
+        try:
+            lock = sqlite3.connect(folder / LOCK, timeout=0, isolation_level=None)
+            held.callback(lock.close)
+            lock.execute("PRAGMA journal_mode = MEMORY")
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                raise ValueError(
+                    f"Cannot write {folder}: another run is writing to it, must be done first"
+                ) from None
+        yield
+
+
+def _write_all(
+    recordings: Sequence[Recording], folder: Path, workers: int, tell: Callable[[], None]
+) -> None:
+    entries, written = _entries(folder) if is_store(folder) else [], time.monotonic()
+    with _saying_what_is_broken(folder):
+        known, before = {_key(entry): entry for entry in entries}, set(_files(entries))
     try:
         for entry in over(store_one, recordings, workers, folder):
             known[_key(entry)] = entry
-            done += 1
-            if progress:
-                progress(done, len(recordings))
+            tell()
             if time.monotonic() - written > SECONDS_BETWEEN_INDICES:
                 _write_index(folder, known.values())
                 written = time.monotonic()
-    except OSError as error:
-        raise ValueError(
-            f"Cannot write {folder}, the disk may be full ({error.strerror or error}): {done} of "
-            f"{len(recordings)} recordings are in it, the same command goes on from there"
-        ) from None
     finally:
         _write_index(folder, known.values())
-    for name in before - {entry["file"] for entry in known.values()}:
+    for name in before.difference(_files(known.values())):
         (folder / Path(name).name).unlink(missing_ok=True)
-    return folder
 
 
 def _key(entry: Entry) -> tuple[str, str, str]:
     return entry["subject"], entry["session"], entry["name"]
 
 
-def _refuse_twice(recordings: Sequence[Recording]) -> None:
+def _check_names(recordings: Sequence[Recording]) -> None:
+    if not recordings:
+        raise ValueError("Invalid recordings: none, must be at least one")
     seen = set()
     for one in recordings:
         key = (one.subject, one.session, one.name)
@@ -166,7 +232,7 @@ def _write_index(folder: Path, entries: Iterable[Entry]) -> None:
 def store_one(recording: Recording, folder: Path) -> Entry:
     """Write the array of a recording, unless it is there, and return what the index says of it."""
     records = integers_of(recording)
-    dtype: np.dtype[Any] = np.dtype("<f4" if records is None else "<i2")
+    dtype = FLOATS if records is None else INTEGERS
     gains, offsets = [], []
     shape = _shape(recording)
     if records is not None:
@@ -209,8 +275,8 @@ def _shape(recording: Recording) -> tuple[int, ...]:
 
 def _is_whole(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        found = array_of(path)
+    except DamagedError:
         return False
     return bool(found.shape == shape and found.dtype == dtype)
 
@@ -227,7 +293,7 @@ def _store_values(values: Array, folder: Path) -> str:
     content = np.ascontiguousarray(values)
     about = f"{content.dtype.str} {content.shape}".encode()
     name = f"{hashlib.blake2b(about + content.tobytes(), digest_size=12).hexdigest()}.npy"
-    if not (folder / name).exists():
+    if not _is_whole(folder / name, content.shape, content.dtype):
         with replacing(folder / name) as temporary, temporary.open("wb") as file:
             np.save(file, content, allow_pickle=False)
     return name

@@ -12,12 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.formats.archives import BROKEN
 from ranvier.formats.edf_records import OnDemand, Reader, Records, mapped
 from ranvier.recording import Array, Layout, Recording, Signal
 from ranvier.truth import Event, Events, Hypnogram, Trajectory
 
+INTEGERS, FLOATS = np.dtype("<i2"), np.dtype("<f4")
+"""How samples are stored."""
 LONGEST_AT_ONCE = 8192
 """Samples that are turned into µV at once: gains are kept for as many."""
+
+
+class DamagedError(ValueError):
+    """A file of a store is not what was written."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,8 @@ class Stored:
     ----------
     path
         The ``.npy`` file.
+    shape
+        Of the array in it.
     gains, offsets
         What turns integers into µV, by channel; empty for float32.
     origin
@@ -60,6 +69,7 @@ class Stored:
     """
 
     path: Path
+    shape: tuple[int, ...]
     gains: tuple[float, ...] = ()
     offsets: tuple[float, ...] = ()
     origin: Origin | None = None
@@ -70,7 +80,9 @@ class Stored:
 
     def make(self) -> Reader:
         """Map the array; gain and offset are (time, channels), which multiplies faster."""
-        values = np.asarray(np.load(self.path, mmap_mode="r", allow_pickle=False))
+        values = array_of(self.path)
+        if (values.shape, values.dtype) != (self.shape, INTEGERS if self.gains else FLOATS):
+            raise _damaged(self.path)
         if not self.gains:
             return lambda first, last: values[first:last].copy()
         shape = (LONGEST_AT_ONCE, len(self.gains))
@@ -79,6 +91,24 @@ class Stored:
             for one in (self.gains, self.offsets)
         )
         return lambda first, last: _in_microvolts(values[first:last], gain, offset)
+
+
+def array_of(path: Path) -> Array:
+    """Map an array of a store.
+
+    Raises
+    ------
+    DamagedError
+        If the file is none or not whole.
+    """
+    try:
+        return np.asarray(np.lib.format.open_memmap(path, mode="r"))
+    except BROKEN:
+        raise _damaged(path) from None
+
+
+def _damaged(path: Path) -> DamagedError:
+    return DamagedError(f"Invalid store: {path} is missing or damaged, must be prepared again")
 
 
 def _in_microvolts(values: Array, gain: Signal, offset: Signal) -> Signal:
@@ -135,16 +165,23 @@ def describe(recording: Recording) -> dict[str, Any]:
 
 
 def described(entry: dict[str, Any], folder: Path) -> Recording:
-    """Return the recording that an entry of the index in a folder is about."""
-    start, samples = entry["start"], entry["samples"]
-    hypnogram = entry["hypnogram"]
+    """Return the recording that an entry of the index in a folder is about.
+
+    Raises
+    ------
+    ValueError
+        If the entry makes no sense; other errors may come of one, too.
+    """
+    _check(entry)
+    start, hypnogram = entry["start"], entry["hypnogram"]
     return Recording(
         Layout(tuple(entry["channels"]), entry["rate"], entry["unit"]),
-        samples,
+        entry["samples"],
         Stored(
             folder / entry["file"],
-            tuple(entry["gains"]),
-            tuple(entry["offsets"]),
+            tuple(entry["shape"]),
+            tuple(map(float, entry["gains"])),
+            tuple(map(float, entry["offsets"])),
             _origin(entry["origin"]) if "origin" in entry else None,
         ),
         name=entry["name"],
@@ -156,6 +193,20 @@ def described(entry: dict[str, Any], folder: Path) -> Recording:
         trajectory=_trajectory(entry["trajectory"], folder),
         notes=tuple(entry["notes"]),
     )
+
+
+def _check(entry: dict[str, Any]) -> None:
+    """Refuse an entry whose parts do not fit together."""
+    channels, (samples, *others) = entry["channels"], entry["shape"]
+    texts = [*channels, entry["name"], entry["subject"], entry["session"], entry["unit"]]
+    if not all(isinstance(one, str) for one in texts):
+        raise ValueError("names that are no texts")
+    if type(entry["samples"]) is not int or not 0 <= entry["samples"] == samples:
+        raise ValueError(f"{entry['samples']} samples in an array of shape {entry['shape']}")
+    is_signal = len(others) == 1
+    factors = {len(entry["gains"]), len(entry["offsets"])}
+    if factors not in ({0}, {len(channels)}) or (is_signal and others != [len(channels)]):
+        raise ValueError(f"{len(channels)} channels in an array of shape {entry['shape']}")
 
 
 def _describe_origin(origin: Origin) -> dict[str, Any]:
@@ -204,5 +255,8 @@ def _trajectory(entry: dict[str, Any] | None, folder: Path) -> Trajectory | None
     if entry is None:
         return None
     about = {**entry, "axes": tuple(entry["axes"])}
-    values = np.load(folder / about.pop("file"), allow_pickle=False)
+    path = folder / about.pop("file")
+    values = array_of(path).copy()
+    if values.shape[1:] != (len(about["axes"]),):
+        raise _damaged(path)
     return Trajectory(values, **about)

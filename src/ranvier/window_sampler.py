@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from ranvier.truth import Events, Hypnogram
 Balanced = Literal["class", "subject"]
 Scored = Events | Hypnogram
 MOST_GAPS = 1000
-"""Windows over gaps in a row after which no other is looked for."""
+"""Windows over gaps in a row after which no other is looked for in the same group."""
 
 
 class Batch(NamedTuple):
@@ -34,12 +35,28 @@ class Batch(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """Windows that may be drawn: recording, first sample, what is true, and the sums of chances."""
+    """Windows that may be drawn, group by group: recording, first sample, what is true.
+
+    ``sums`` are those of the chances of all windows before each, and of all; ``groups`` are numbers
+    from the coarsest groups, which is one of all, to the finest.
+    """
 
     recordings: Array
     firsts: Array
     targets: Array
-    chances: Array
+    sums: Array
+    groups: tuple[Array, ...]
+
+    def draw(self, begin: int, end: int, count: int, rng: np.random.Generator) -> Array:
+        """Draw this many windows, each anew, of some that stand side by side."""
+        at = rng.uniform(self.sums[begin], self.sums[end], count)
+        return np.minimum(np.searchsorted(self.sums, at, side="right"), end) - 1
+
+    def instead_of(self, place: int, rng: np.random.Generator) -> Iterator[int]:
+        """Yield windows of the finest group of one, then of the next coarser, at last of all."""
+        for groups in reversed(self.groups):
+            begin, end = np.searchsorted(groups, [groups[place], groups[place] + 1])
+            yield from self.draw(int(begin), int(end), MOST_GAPS, rng).tolist()
 
 
 class WindowSampler:
@@ -61,7 +78,8 @@ class WindowSampler:
         each class as often, and within a class each subject that has it. Empty draws each window
         as often as any other.
     gaps
-        Whether a window may hold samples that were not recorded.
+        Whether a window may hold samples that were not recorded. If not, another of the same class
+        and subject stands in for it; where they have none, one of the class; at last any.
     truth_of
         Gives what a recording is annotated with; by default its events, else its hypnogram. What a
         window is: 1 where at least half of it is a seizure, or the stage in its middle.
@@ -88,13 +106,15 @@ class WindowSampler:
         self.recordings = list(recordings)
         self.seconds, self.gaps, self.seed = seconds, gaps, seed
         self.rate = _one_rate(self.recordings)
-        self.samples = round(seconds * self.rate)
-        step = round((hop or seconds) * self.rate)
-        if min(self.samples, step) < 1:
+        sizes = np.round(np.array([seconds, seconds if hop is None else hop]) * self.rate)
+        if not (np.isfinite(sizes) & (sizes >= 1)).all():
             raise ValueError(
-                f"Invalid seconds and hop: {seconds} and {hop}, must be at least a sample"
+                f"Invalid seconds and hop: {seconds} and {hop}, must be finite and at least a "
+                "sample"
             )
+        self.samples, step = map(int, sizes)
         self.candidates = self._candidates(step, balance, truth_of or annotation_of)
+        self._over_gap = np.zeros(len(self.candidates.firsts), bool)
 
     def _candidates(
         self,
@@ -120,8 +140,17 @@ class WindowSampler:
         keys = {"class": targets, "subject": subjects}
         if unknown := set(balance) - set(keys):
             raise ValueError(f"Invalid balance: {sorted(unknown)}, possible options: {[*keys]}")
-        sums = np.cumsum(chances_of([keys[name] for name in balance], len(numbers)))
-        return Candidates(numbers, np.concatenate(firsts), targets, sums / sums[-1])
+        chosen = [keys[name] for name in balance]
+        chances, groups = (of(chosen, len(numbers)) for of in (chances_of, groups_of))
+        order = np.argsort(groups[-1], kind="stable")
+        sums = np.append(0.0, np.cumsum(chances[order]))
+        return Candidates(
+            numbers[order],
+            np.concatenate(firsts)[order],
+            targets[order],
+            sums / sums[-1],
+            tuple(one[order] for one in groups),
+        )
 
     def _targets(self, truth: Scored | None, firsts: Array) -> Array:
         if truth is None or not len(firsts):
@@ -154,16 +183,23 @@ class WindowSampler:
 
     def _read_into(self, row: Signal, rng: np.random.Generator) -> int:
         """Draw until a window has no gap; return which it is."""
-        for _ in range(MOST_GAPS):
-            place = int(np.searchsorted(self.candidates.chances, rng.random(), side="right"))
-            first = int(self.candidates.firsts[place])
-            recording = self.recordings[int(self.candidates.recordings[place])]
-            row[:] = recording.reader(first, first + self.samples)
-            if self.gaps or not has_gap(row):
+        drawn = int(self.candidates.draw(0, len(self._over_gap), 1, rng)[0])
+        for place in chain([drawn], self.candidates.instead_of(drawn, rng)):
+            if self._is_read(row, place):
                 return place
         raise ValueError(
             f"Invalid gaps: False, {MOST_GAPS} windows of {self.seconds:g} s in a row lie over gaps"
         )
+
+    def _is_read(self, row: Signal, place: int) -> bool:
+        """Read a window unless it lies over a gap, as far as that is known or matters."""
+        if self._over_gap[place]:
+            return False
+        first = int(self.candidates.firsts[place])
+        recording = self.recordings[int(self.candidates.recordings[place])]
+        row[:] = recording.reader(first, first + self.samples)
+        self._over_gap[place] = not self.gaps and has_gap(row)
+        return not self._over_gap[place]
 
     def batches(
         self, size: int, count: int, *, first: int = 0, threads: int = 1, ahead: int = 4
@@ -232,13 +268,19 @@ def chances_of(keys: Sequence[Array], count: int) -> Array:
     for key in keys:
         known &= ~np.isnan(key)
     allowed = known if known.any() else ~known
-    chances, groups = allowed.astype(float), np.zeros(count, np.int64)
-    for key in [*keys, np.arange(count)]:
-        values = np.unique(key, return_inverse=True)[1]
-        finer = np.unique(groups * count + values, return_inverse=True)[1]
+    chances = allowed.astype(float)
+    for groups, finer in pairwise([*groups_of(keys, count), np.arange(count)]):
         chances /= _parts(groups, finer, allowed)
-        groups = finer
     return np.asarray(chances)
+
+
+def groups_of(keys: Sequence[Array], count: int) -> list[Array]:
+    """Return the number of each window's group: one group of all, then cut by each key in turn."""
+    levels = [np.zeros(count, np.int64)]
+    for key in keys:
+        values = np.unique(key, return_inverse=True)[1]
+        levels.append(np.unique(levels[-1] * count + values, return_inverse=True)[1])
+    return levels
 
 
 def _parts(groups: Array, finer: Array, allowed: Array) -> Array:

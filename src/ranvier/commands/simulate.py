@@ -6,7 +6,6 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 
 SHORTEST_NIGHT = 6
 """Minutes."""
+SAMPLE_BYTES = 2
+"""In EDF."""
 Write = Callable[..., Any]
 Found = tuple[str, dict[str, Any]]
 """What is in the recordings, for people and for JSON."""
@@ -50,7 +51,7 @@ def simulate(
         How many; by default 8, of movement 4.
     minutes
         Of signal for each subject, by default 50; of each night, 240; of each session of movement,
-        5.
+        5; at most a day.
     seed
         The same seed gives the same files.
     montage
@@ -143,11 +144,9 @@ def _make_seizures(*, types: bool = False, **settings: Any) -> list[Recording]:
 
 def _make_nights(*, minutes: float = 240.0, **settings: Any) -> list[Recording]:
     from ranvier.simulate import simulate_nights
+    from ranvier.simulate.limits import LONGEST, check_within
 
-    if not (isfinite(minutes) and minutes >= SHORTEST_NIGHT):
-        raise ValueError(
-            f"Invalid minutes: {minutes}, must be finite and at least {SHORTEST_NIGHT} for a night"
-        )
+    check_within("minutes", minutes, SHORTEST_NIGHT, LONGEST)
     return simulate_nights(hours=minutes / 60, **settings)
 
 
@@ -161,9 +160,20 @@ def _write_bids(name: str) -> Write:
     def write(folder: Path, recordings: Sequence[Recording], tell: Write) -> None:
         from ranvier.formats import write_bids
 
+        _check_room(folder.absolute().parent, recordings)
         write_bids(folder, recordings, name=name, power_line_frequency=50, progress=tell)
 
     return write
+
+
+def _check_room(folder: Path, recordings: Sequence[Recording]) -> None:
+    samples = sum(one.samples * len(one.layout.channels) for one in recordings)
+    needed, free = SAMPLE_BYTES * samples, shutil.disk_usage(folder).free
+    if needed > free:
+        raise ValueError(
+            f"Not enough space in {folder}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB "
+            "are free"
+        )
 
 
 def _write_reaches(

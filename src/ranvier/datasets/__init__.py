@@ -15,7 +15,7 @@ from ranvier.datasets.description import DataSet
 from ranvier.formats import read as read_files
 from ranvier.formats import read_one as read_any_one
 from ranvier.formats import repair_gain
-from ranvier.recording import Recording
+from ranvier.recording import Recording, numbered
 from ranvier.signal_store import is_store, read_store
 
 if TYPE_CHECKING:
@@ -112,8 +112,12 @@ def read(source: Source, *, subject: str = "") -> list[Recording]:
     ValueError
         If there is nothing to read or something cannot be read, in one sentence.
     """
+    return numbered(_read(source, subject))
+
+
+def _read(source: Source, subject: str) -> list[Recording]:
     if isinstance(source, list | tuple):
-        return [recording for part in source for recording in read(part, subject=subject)]
+        return [recording for part in source for recording in _read(part, subject)]
     if isinstance(source, str | os.PathLike) and is_store(source):
         return [replace(one, subject=one.subject or subject) for one in read_store(source)]
     if not isinstance(source, str | os.PathLike):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -20,6 +21,11 @@ MOST_FAILURES = 3
 """Files that may fail for another reason than that the archive does not have them."""
 MOST_MISSING = 20
 """Files that may fail for any reason."""
+OF_ONE_NAME = {
+    errno.EACCES, errno.EEXIST, errno.EINVAL, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOTDIR,
+    errno.ENOTEMPTY, errno.EPERM,
+}  # fmt: skip
+"""Why the system refuses a file while it may write others."""
 OFTEN = 16
 """Files after which it is written down what is done."""
 
@@ -185,7 +191,17 @@ def _bring(
     file: RemoteFile, tell: Tell, *, folder: Path, manners: Manners
 ) -> Literal["found", "fetched", "replaced"]:
     """Compare a file that is there, or fetch it."""
-    place = place_of(file, folder)
+    try:
+        return _found_or_fetched(file, tell, place_of(file, folder), manners)
+    except OSError as error:
+        if error.errno not in OF_ONE_NAME:
+            raise
+        raise RefusedError(f"{folder / file.path} cannot be written ({error.strerror})") from None
+
+
+def _found_or_fetched(
+    file: RemoteFile, tell: Tell, place: Path, manners: Manners
+) -> Literal["found", "fetched", "replaced"]:
     was_there = place.is_file()
     if was_there and matches(place, file, tell):
         return "found"

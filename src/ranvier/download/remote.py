@@ -71,11 +71,13 @@ def place_of(file: RemoteFile, folder: Path) -> Path:
     Raises
     ------
     RefusedError
-        If a link leads out of ``folder``.
+        If a link leads out of ``folder``, or a folder is there.
     """
     place = folder / file.path
     if not place.parent.resolve().is_relative_to(folder.resolve()):
         raise RefusedError(f"{place} lies behind a link that leads out of {folder}")
+    if place.is_dir():
+        raise RefusedError(f"{place} cannot be written (a folder has its name)")
     place.parent.mkdir(parents=True, exist_ok=True)
     return place
 

@@ -89,10 +89,10 @@ def part_of(place: Path) -> Path:
 
 
 def size_on_disk(path: Path) -> int:
-    """Return the bytes of a file, 0 if it is not there."""
+    """Return the bytes of a file, 0 if it is not there or cannot be."""
     try:
         return path.stat().st_size
-    except FileNotFoundError:
+    except OSError:
         return 0
 
 

@@ -28,6 +28,8 @@ from ranvier.inspection.leads import check_leads, understand
 from ranvier.inspection.samples import ALL_PLACES, FEWEST_PLACES, PLACES, Looked, look
 from ranvier.inspection.signal import check_gains, check_signal
 from ranvier.recording import COUNT, Recording
+from ranvier.signal_store import is_store, read_store
+from ranvier.stored_recording import origin_of
 
 __all__ = ["KINDS", "Finding", "Inspection", "inspect"]
 
@@ -98,7 +100,7 @@ def _listed(findings: Sequence[Finding]) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class _Opened:
-    """A recording with where it lies; the path is not known within a data set."""
+    """A recording with where it lies; the path is not known within a data set or a store."""
 
     where: str
     path: Path | None
@@ -113,7 +115,7 @@ def inspect(path: str | os.PathLike[str], *, progress: Progress | None = None) -
     Parameters
     ----------
     path
-        A recording, a hypnogram, a BIDS folder, a data set, or any folder with such files.
+        A recording, a hypnogram, a BIDS folder, a data set, a store, or any folder with such files.
     progress
         Called with what is done, how much of it, and how much there is.
 
@@ -170,6 +172,8 @@ def _wheres(root: Path, files: Sequence[Path]) -> list[str]:
 
 def _open(root: Path, files: Sequence[Path]) -> tuple[list[_Opened], list[Finding]]:
     """Open a data set as one, and anything else file by file, so that one may be broken."""
+    if is_store(root):
+        return _open_store(root)
     if known := recognise(root):
         try:
             recordings = read_data_set(root)
@@ -188,6 +192,33 @@ def _open(root: Path, files: Sequence[Path]) -> tuple[list[_Opened], list[Findin
     if not files:
         findings = [finding("unreadable", root.name, f"no recordings are found in {root}")]
     return opened, findings
+
+
+def _open_store(root: Path) -> tuple[list[_Opened], list[Finding]]:
+    try:
+        recordings = read_store(root)
+    except ValueError as error:
+        return [], [finding("unreadable", root.name, str(error))]
+    opened, findings = [], []
+    names = _distinct([one.name for one in recordings])
+    for where, one in zip(names, recordings, strict=True):
+        if trouble := _trouble_with(one):
+            findings.append(finding("unreadable", where, trouble))
+        else:
+            opened.append(_Opened(where, None, one))
+    return opened, findings
+
+
+def _trouble_with(recording: Recording) -> str:
+    """Say why a recording of a store has no signal to look at; nothing if it has one."""
+    try:
+        if recording.reader(0, 0).ndim == 2:
+            return ""
+    except ValueError as error:
+        return str(error)
+    origin = origin_of(recording)
+    stages = ", ".join(str(one.get("stage")) for one in origin.stages) if origin else "unknown"
+    return f"features after {stages} are no signal, the files they were made of must be inspected"
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ from ranvier.inspection.leads import Leads
 from ranvier.inspection.samples import Looked
 from ranvier.inspection.signal import typical_spread
 from ranvier.recording import ASSUMED_SUBJECT, COUNT, Recording
+from ranvier.stored_recording import Stored
 
 FORMATS = {".npz": "NumPy archive", ".nwb": "NWB"}
 NAMED = 4
@@ -103,7 +104,7 @@ def describe_recording(
 
 def _format(path: Path | None, recording: Recording) -> str:
     if path is None:
-        return "data set"
+        return "store" if isinstance(recording.reader, Stored) else "data set"
     if (suffix := path.suffix.lower()) in FORMATS:
         return FORMATS[suffix] + (", spikes" if recording.layout.unit == COUNT else "")
     header = read_header(path)

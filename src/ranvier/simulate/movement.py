@@ -18,10 +18,11 @@ from numpy.random import Generator, SeedSequence
 
 from ranvier.formats.spike_sessions import Session
 from ranvier.recording import COUNT, Array, Recording
+from ranvier.simulate.limits import LONGEST, check_within
 from ranvier.truth import Trajectory
 
 START = datetime(2000, 1, 1, 10)
-SHORTEST_MINUTES, LONGEST_BIN = 0.1, 1.0
+SHORTEST_MINUTES, BINS = 0.1, (0.001, 1.0)
 HALF_WIDTH = 10.0
 """cm from the middle of the square in which targets lie to its sides."""
 NEAREST = 3.0
@@ -95,11 +96,11 @@ def simulate_reaches(
     subjects, sessions
         Number of monkeys, and of sessions of each; tuning drifts from one session to the next.
     minutes
-        Length of a session, at least 0.1.
+        Length of a session, from 0.1 to a day.
     units
         How many are recorded; about one in seven has nothing to do with movement.
     bin_seconds
-        Length of a bin, at most 1 s.
+        Length of a bin, from 1 ms to 1 s.
     gaps
         Whether the bin in which a new target appears is NaN, as between separate trials.
     spikes
@@ -130,16 +131,9 @@ def simulate_reaches(
 
 def _check(minutes: float, bin_seconds: float, **numbers: int) -> None:
     for name, number in numbers.items():
-        if number < 1:
-            raise ValueError(f"Invalid {name}: {number}, must be at least 1")
-    if not (np.isfinite(minutes) and minutes >= SHORTEST_MINUTES):
-        raise ValueError(
-            f"Invalid minutes: {minutes}, must be finite and at least {SHORTEST_MINUTES}"
-        )
-    if not 0 < bin_seconds <= LONGEST_BIN:
-        raise ValueError(
-            f"Invalid bin_seconds: {bin_seconds} s, must be above 0 and at most {LONGEST_BIN}"
-        )
+        check_within(name, number, 1)
+    check_within("minutes", minutes, SHORTEST_MINUTES, LONGEST)
+    check_within("bin_seconds", bin_seconds, *BINS)
 
 
 def plan_units(subject: int, sessions: int, units: int, *, seed: int = 0) -> list[Units]:

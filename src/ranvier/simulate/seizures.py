@@ -18,6 +18,7 @@ from numpy.random import Generator, SeedSequence
 
 from ranvier.channels import MONTAGES, TEN_TWENTY, pick
 from ranvier.recording import Array, Layout, Recording, Signal
+from ranvier.simulate.limits import LONGEST, check_within
 from ranvier.simulate.scalp import MUSCLES, distances_to, reach
 from ranvier.simulate.seizure_kinds import FOCAL, KINDS, plan_kinds, widespread
 from ranvier.simulate.transients import TRANSIENTS, add_transient
@@ -38,7 +39,7 @@ from ranvier.truth import SEIZURE, Event, Events
 Montage = Literal["referential", "double_banana"]
 
 START = datetime(2000, 1, 1)
-RUN_MINUTES = 25.0
+SHORTEST, RUN_MINUTES = 3.0, 25.0
 GAP, MARGIN = 242.0, 121.0
 """Seconds without a seizure between two, and at both ends of a run; a tenth of it if shorter."""
 SUBTLE, HARD_EVERY, HARD_PLACE = 0.25, 8, 3
@@ -154,8 +155,7 @@ def simulate_seizures(
     ValueError
         If a parameter is out of its range.
     """
-    if subjects < 1:
-        raise ValueError(f"Invalid subjects: {subjects}, must be at least 1")
+    check_within("subjects", subjects, 1)
     plan = partial(plan_patient, minutes=minutes, seed=seed, types=types)
     patients = (plan(number + 1) for number in range(subjects))
     return [_record(patient, run, montage, rate) for patient in patients for run in patient.runs]
@@ -186,8 +186,7 @@ def plan_patient(
     """Draw a patient's traits, runs and seizures without making a signal."""
     if subject < 1:
         raise ValueError(f"Invalid subject: {subject}, must be at least 1")
-    if not (np.isfinite(minutes) and minutes >= 3):
-        raise ValueError(f"Invalid minutes: {minutes}, must be finite and at least 3")
+    check_within("minutes", minutes, SHORTEST, LONGEST)
     rng = np.random.default_rng(SeedSequence(seed, spawn_key=(subject,)))
     factors = HARD_FACTORS if subject % HARD_EVERY == HARD_PLACE else {}
     return Patient(

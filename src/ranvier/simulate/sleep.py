@@ -19,6 +19,7 @@ from numpy.random import Generator, SeedSequence
 from scipy.signal import lfilter
 
 from ranvier.recording import Array, Layout, Recording, Signal
+from ranvier.simulate.limits import LONGEST, check_within
 from ranvier.simulate.sleep_waves import CHANNELS, KINDS, Kind
 from ranvier.simulate.waves import Gain, between, falling, noise, wander
 from ranvier.truth import SLEEP_STAGES, Hypnogram
@@ -108,8 +109,8 @@ def simulate_nights(
     subjects, nights
         Number of sleepers, and of nights of each.
     hours
-        Length of a night, at least 0.1, cut to whole epochs of 30 s. A short one has all phases of
-        a night, with less time in each.
+        Length of a night, from 0.1 to 24, cut to whole epochs of 30 s. A short one has all phases
+        of a night, with less time in each.
     seed
         The same seed gives the same signals, bit for bit.
 
@@ -125,8 +126,7 @@ def simulate_nights(
         If a parameter is out of its range.
     """
     for name, number in (("subjects", subjects), ("nights", nights)):
-        if number < 1:
-            raise ValueError(f"Invalid {name}: {number}, must be at least 1")
+        check_within(name, number, 1)
     sleepers = (plan_sleeper(number + 1, seed=seed) for number in range(subjects))
     return [
         _record(plan_night(sleeper, number + 1, hours=hours))
@@ -153,8 +153,7 @@ def plan_sleeper(number: int, *, seed: int = 0) -> Sleeper:
 
 def plan_night(sleeper: Sleeper, number: int = 1, *, hours: float = 4.0) -> Night:
     """Draw the stages of a night, by number from 1, without making a signal."""
-    if not (np.isfinite(hours) and hours >= SHORTEST_HOURS):
-        raise ValueError(f"Invalid hours: {hours}, must be finite and at least {SHORTEST_HOURS}")
+    check_within("hours", hours, SHORTEST_HOURS, LONGEST / 60)
     rng = _generator(sleeper, number, PLAN)
     epochs = int(hours * 3600 / EPOCH + 1e-9)
     most = min(LONGEST_WAKE * 60 / EPOCH, WAKE_SHARE * epochs)
