@@ -1,7 +1,7 @@
 """Copies that do not say who was recorded: the signal is the same, the names are gone."""
 
 import json
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 
 import edfio
 import mne
@@ -11,6 +11,8 @@ import pytest
 from ranvier.__main__ import main
 from ranvier.formats import read, read_annotations, read_edf, write_sleep_edf
 from ranvier.formats.edf_anonymous import anonymise_edf
+from ranvier.formats.edf_header import read_header
+from ranvier.formats.sleep_edf import PARTNER
 from ranvier.inspection import inspect
 from ranvier.truth import Hypnogram
 
@@ -172,6 +174,23 @@ def test_a_hypnogram_stays_with_its_recording(tmp_path):
     assert run(tmp_path / "in", "--out", tmp_path / "out") == 0
     (recording,) = read(tmp_path / "out")
     assert (recording.subject, recording.hypnogram) == ("0001", night)
+
+
+@pytest.mark.parametrize("late", [-60, 0, 45, 5400])
+@pytest.mark.parametrize("options", [[], ["--keep_date"]])
+def test_stages_stay_where_they_are_without_the_time(tmp_path, late, options):
+    night = Hypnogram(("W",) * 3 + ("N2",) * 2, 150)
+    psg = write(tmp_path / "in" / "Jane.edf", texts=[])
+    start = datetime(2019, 5, 6, 22, 15, 4) + timedelta(seconds=late)
+    write_sleep_edf(psg.with_name("Jane-Hypnogram.edf"), night, start=start)
+    (before,) = read(psg)
+    assert run(tmp_path / "in", "--out", tmp_path / "out", "--drop_time", *options) == 0
+    (found,) = read(tmp_path / "out")
+    assert (found.hypnogram, len(found.notes)) == (before.hypnogram, len(before.notes) - 1)
+    begins = read_header(tmp_path / "out" / f"sub-0001{PARTNER}").clock()
+    midnight = datetime(*((2019, 5, 6) if options else (1985, 1, 1)))
+    assert (begins - midnight - timedelta(seconds=late)) % timedelta(days=1) == timedelta()
+    assert not options or begins == midnight + timedelta(seconds=late)
 
 
 def test_a_broken_file_is_named_and_the_others_are_copied(tmp_path, capsys):

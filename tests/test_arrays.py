@@ -164,6 +164,12 @@ class TestArchives:
             read(npz(tmp_path / "a.npz", **changed))
 
 
+def test_a_signal_without_a_rate_is_not_taken_for_spikes(tmp_path):
+    np.savez(tmp_path / "a.npz", signal=np.ones((64, 2)))
+    with pytest.raises(ValueError, match=r"a.npz: its sampling rate is not clear, must be one"):
+        read(tmp_path / "a.npz")
+
+
 def test_folders_have_matlab_files_only_where_they_have_nothing_else(tmp_path):
     mat5(tmp_path / "a.mat")
     (tmp_path / "b.csv").write_text("time,a\n0,1\n")

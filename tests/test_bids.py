@@ -87,6 +87,62 @@ class TestBids:
         assert first.events.items[0].end == 10
         assert first.notes == ("events are cut at the end of the signal: sz 8.00-28.00 s",)
 
+    @pytest.mark.parametrize(
+        "rows", ["0\t1\tstimulus/target\n4\t1\tstimulus/target", "0\t10\tn/a", "n/a\tn/a\trest"]
+    )
+    def test_knows_of_no_seizure_where_a_table_tells_of_other_things(self, bids, rows):
+        (bids / f"{EEG}_events.tsv").write_text(f"onset\tduration\ttrial_type\n{rows}\n")
+        first = read_bids(bids)[0]
+        assert first.events is None
+        assert len(first.notes) == 1
+
+    @pytest.mark.parametrize("rows", ["", "0\t10\tbckg\n", "1\t2\trest\n0\t10\tBCKG\n"])
+    def test_knows_that_there_was_none_where_a_table_is_empty_or_has_background(self, bids, rows):
+        (bids / f"{EEG}_events.tsv").write_text(f"onset\tduration\ttrial_type\n{rows}")
+        first = read_bids(bids)[0]
+        assert (len(first.events.seizures()), first.notes) == (0, ())
+
+    def test_is_read_but_not_learnt_from_where_a_seizure_has_no_duration(self, bids):
+        (bids / f"{EEG}_events.tsv").write_text("onset\tduration\ttrial_type\n5\tn/a\tsz\n")
+        first = read_bids(bids)[0]
+        assert first.read().shape == (2560, 2)
+        with pytest.raises(ValueError, match="Invalid events: sz at 5 s has no duration"):
+            first.events.targets(np.arange(1.0, 10), 1.0)
+
+    def test_cuts_events_that_begin_before_the_signal(self, bids):
+        (bids / f"{EEG}_events.tsv").write_text("onset\tduration\ttrial_type\n-2\t5\tsz\n")
+        first = read_bids(bids)[0]
+        assert [(e.onset, e.end) for e in first.events] == [(0, 3)]
+        assert first.notes == ("events are cut at the beginning of the signal: sz -2.00-3.00 s",)
+
+    @pytest.mark.parametrize("there", [True, False])
+    def test_is_as_it_was_when_one_of_several_cannot_be_written(self, tmp_path, there):
+        if there:
+            (tmp_path / "bids").mkdir()
+            (tmp_path / "bids" / "README").touch()
+        before = list(tmp_path.rglob("*"))
+        spoilt = Recording.from_array(np.full((256, 1), np.nan), 256, ["Cz"], subject="02")
+        with pytest.raises(ValueError, match="recording: Invalid signal: NaN"):
+            write_bids(tmp_path / "bids", [recording(), spoilt])
+        assert list(tmp_path.rglob("*")) == before
+        assert len(read_bids(write_bids(tmp_path / "bids", [recording()]))) == 1
+
+    def test_takes_names_with_accents(self, tmp_path):
+        folder = write_bids(tmp_path / "bids", [recording("Zoë", name="Nächte " * 20)])
+        assert read_bids(folder)[0].subject == "Zoe"
+
+    def test_takes_subjects_from_the_folders_of_bids_and_from_no_others(self, tmp_path):
+        names = (
+            "sub-1/eeg/a.edf",
+            "sub-1/ses-2/eeg/b.edf",
+            "sub-study/A/A.edf",
+            "sub-study/B/B.edf",
+        )
+        for name in names:
+            write_edf(tmp_path / name, recording().read(), recording().layout)
+        found = [(one.subject, one.session, len(one.notes)) for one in read(tmp_path)]
+        assert found == [("1", "", 0), ("1", "2", 0), ("A", "", 1), ("B", "", 1)]
+
     def test_may_have_no_sessions_and_capital_suffixes(self, tmp_path):
         path = tmp_path / "sub-x1" / "eeg" / "sub-x1_task-rest_eeg.EDF"
         write_edf(path, recording().read(), recording().layout)
@@ -157,6 +213,12 @@ class TestRead:
         assert [one.subject for one in found] == ["b", "a"]
         note = "the subject is not known, the name of the recording stands for it"
         assert {one.notes for one in found} == {(note,)}
+
+    def test_tells_files_that_are_called_alike_apart_by_their_place(self, tmp_path):
+        for name in ("P1/eeg.edf", "P2/eeg.edf", "other.edf"):
+            write_edf(tmp_path / name, recording().read(), recording().layout)
+        found = [(one.name, one.subject) for one in read(tmp_path)]
+        assert found == [(name, name) for name in ("P1/eeg", "P2/eeg", "other")]
 
     def test_takes_recordings_raws_and_lists_of_all(self, bids):
         info = mne.create_info(["Cz"], 100, "eeg")

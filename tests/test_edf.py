@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from ranvier.formats.edf import read_annotations, read_edf, write_edf
 from ranvier.recording import Layout
-from ranvier.truth import Events
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 CLIPS = DATA / "chbmit_clips"
@@ -101,6 +100,11 @@ class TestValues:
         path = edf_file(tmp_path, ({"physical_min": 3276.8, "physical_max": -3276.7},))
         np.testing.assert_allclose(read_edf(path).read()[:3, 0], [0, -0.1, -0.2], atol=1e-3)
 
+    def test_follow_a_range_with_decimal_commas(self, tmp_path):
+        channels = ({"physical_min": "-3276,8", "physical_max": "3276,7"},)
+        signal = read_edf(edf_file(tmp_path, channels, seconds="0,5")).read()
+        np.testing.assert_allclose(signal[:3, 0], [0, 0.1, 0.2], atol=1e-3)
+
     def test_of_bdf_have_24_bits(self, tmp_path):
         data = np.random.default_rng(0).normal(0, 1e4, 512)
         signals = [edfio.BdfSignal(data, 128, label="Cz", physical_dimension="uV")]
@@ -159,6 +163,10 @@ class TestChannels:
             {"physical_min": 1, "physical_max": 1},
             {"physical_max": "1e300"},
             {"samples": 0},
+            {"digital_min": ""},
+            {"digital_max": "x"},
+            {"physical_min": ""},
+            {"physical_max": "nan"},
         ],
     )
     def test_without_a_usable_range_are_left_out(self, tmp_path, broken):
@@ -239,6 +247,13 @@ class TestGaps:
         part = recording.reader(*bounds)
         np.testing.assert_array_equal(part, recording.read()[slice(*bounds)])
 
+    def test_lie_where_they_are_when_there_are_many(self, tmp_path):
+        tals = (f"+{3 * n}\x14\x14".encode() for n in range(20))
+        recording = read_edf(discontinuous(tmp_path, *tals))
+        whole = recording.read()
+        for first in range(0, recording.samples - 2, 5):
+            np.testing.assert_array_equal(recording.reader(first, first + 3), whole[first:][:3])
+
     def test_begin_from_the_first_record(self, tmp_path):
         recording = read_edf(discontinuous(tmp_path, b"+7\x14\x14", b"+9\x14\x14"))
         assert recording.start == datetime(2004, 3, 2, 5, 6, 14)
@@ -261,40 +276,6 @@ class TestGaps:
         assert recording.notes == ()
 
 
-class TestAnnotations:
-    TALS = b"+0\x14\x14\0+1\x151.5\x14sz_foc\x14\0", b"+1\x14\x14\0+2\x14Lights off\x14seizure\x14"
-
-    def test_are_read_with_and_without_signals(self, tmp_path):
-        found = read_annotations(discontinuous(tmp_path, *self.TALS, reserved="EDF+C"))
-        assert [(onset, text) for onset, _, text in found] == [
-            (1.0, "sz_foc"), (2.0, "Lights off"), (2.0, "seizure"),
-        ]  # fmt: skip
-        channel = ({"label": "EDF Annotations", "samples": 16},)
-        path = edf_file(tmp_path, channel, self.TALS[0].ljust(32, b"\0"), records=1, seconds=0)
-        assert read_annotations(path) == [(1.0, 1.5, "sz_foc")]
-
-    def test_that_are_seizures_become_events(self, tmp_path):
-        recording = read_edf(discontinuous(tmp_path, *self.TALS, reserved="EDF+C"))
-        assert [(e.onset, e.duration, e.label) for e in recording.events] == [(1, 1, "sz_foc")]
-        assert recording.notes[0] == "1 seizure annotations without a duration are left out"
-
-    def test_count_from_the_first_sample(self, tmp_path):
-        tals = b"+0.5\x14\x14\0+1\x151\x14Seizure\x14\0", b"+1.5\x14\x14"
-        (event,) = read_edf(discontinuous(tmp_path, *tals, reserved="EDF+C")).events
-        assert (event.onset, event.label) == (0.5, "sz")
-
-    def test_give_way_to_events_that_are_passed(self, tmp_path):
-        path = discontinuous(tmp_path, *self.TALS, reserved="EDF+C")
-        recording = read_edf(path, events=Events.from_intervals([(0, 9)], 2))
-        assert [(e.onset, e.duration) for e in recording.events] == [(0, 2)]
-        assert recording.notes == ("events are cut at the end of the signal: sz 0.00-9.00 s",)
-
-    def test_are_no_channel_and_no_events_when_nothing_is_a_seizure(self, tmp_path):
-        recording = read_edf(discontinuous(tmp_path, b"+0\x14\x14\0+0\x14rest\x14"))
-        assert recording.layout.channels == ("Cz",)
-        assert recording.events is None
-
-
 FATAL = {
     "is not an EDF file: version field 'RIFF'": {"version": "RIFF"},
     "signals is '0', must be a whole number, 1 or more": {"signals": 0},
@@ -310,7 +291,6 @@ FATAL = {
     "has no whole record": {"content": b"1234567"},
     "has no channel with a usable range": {"channels": ({"samples": 0},)},
     "samples per record is '-4', must be a whole number": {"channels": ({"samples": -4},)},
-    "digital minimum is 'x', must be a number": {"channels": ({"digital_min": "x"},)},
     "has annotations only, no signal": {"channels": ({"label": "EDF Annotations"},)},
 }
 

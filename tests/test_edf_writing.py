@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import edfio
 import numpy as np
 import pytest
@@ -69,6 +71,42 @@ def test_puts_who_and_what_in_the_header(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "kept"),
+    [("Zoë Ångström", "Zoe_Angstrom"), ("x" * 90, "x" * 50), ("患者", "X"), ("a\0b", "ab")],
+)
+def test_names_in_the_header_are_what_it_can_hold(tmp_path, name, kept):
+    names = {"subject": name, "recording_id": name}
+    edf = edfio.read_edf(write_edf(tmp_path / "a.edf", noise(256), LAYOUT, **names))
+    assert edf.patient.code == kept
+    assert edf.recording.hospital_administration_code == kept
+
+
+@pytest.mark.parametrize("label", ["Fp1-F7 of the second", "Fpü", "a\tb", "EDF Annotations"])
+def test_a_channel_that_a_header_cannot_name_is_refused(tmp_path, label):
+    with pytest.raises(ValueError, match=r"Invalid channels: .*, must be at most 16 characters of"):
+        write_edf(tmp_path / "a.edf", noise(256, 1), Layout((label,), 256.0))
+
+
+@pytest.mark.parametrize("year", [1970, 2085])
+def test_a_year_that_a_header_cannot_hold_is_refused(tmp_path, year):
+    with pytest.raises(ValueError, match=f"Invalid start: {year}-01-01, must be in the years 1985"):
+        write_edf(tmp_path / "a.edf", noise(256), LAYOUT, start=datetime(year, 1, 1))
+
+
+@pytest.mark.parametrize("scale", [1e7, 1e20, 1e300])
+def test_values_that_a_header_cannot_hold_are_refused(tmp_path, scale):
+    with pytest.raises(ValueError, match=r"Invalid signal: .* µV, must be within ±9.9e\+06 µV"):
+        write_edf(tmp_path / "a.edf", noise(256).astype(float) * scale, LAYOUT)
+
+
+@pytest.mark.parametrize("highest", [9.9e6, 9.8765432e6])
+def test_the_greatest_values_are_written(tmp_path, highest):
+    signal = np.linspace(-highest, highest, 256)[:, None]
+    recording = read_edf(write_edf(tmp_path / "a.edf", signal, Layout(("Cz",), 256.0)))
+    np.testing.assert_allclose(recording.read(), signal, atol=highest / 30_000)
+
+
+@pytest.mark.parametrize(
     ("signal", "message"),
     [
         (np.full((9, 3), np.nan), "NaN or infinite"),
@@ -85,7 +123,7 @@ def test_refuses_what_edf_cannot_hold_and_leaves_no_file(tmp_path, signal, messa
 def test_leaves_the_old_file_when_the_new_one_does_not_fit(tmp_path):
     normal = write_edf(tmp_path / "normal.edf", noise(256), LAYOUT)
     before = normal.read_bytes()
-    with pytest.raises(ValueError, match="out of physical range"):
+    with pytest.raises(ValueError, match="Invalid physical_range: -1 to 1 µV, must"):
         write_edf(normal, noise(256), LAYOUT, physical_range=(-1, 1))
     assert normal.read_bytes() == before
     assert len(list(normal.parent.iterdir())) == 1

@@ -11,7 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ranvier.formats.hed_score import clip_events, read_events, write_events
+from ranvier.formats.hed_score import (
+    clip_events,
+    read_events,
+    read_permitted_events,
+    write_events,
+)
 from ranvier.truth import Event, Events
 
 HEADER = "onset\tduration\teventType\tconfidence\tchannels\tdateTime\trecordingDuration"
@@ -27,6 +32,11 @@ def table(tmp_path):
         return read_events(path)
 
     return write
+
+
+def permitted(folder, *rows: str, header: str = "onset\tduration\ttrial_type"):
+    (folder / "events.tsv").write_text("\n".join((header, *rows)) + "\n")
+    return read_permitted_events(folder / "events.tsv")
 
 
 class TestWriting:
@@ -71,7 +81,9 @@ class TestWriting:
         with pytest.raises(ValueError, match="Invalid duration of events"):
             write_events(tmp_path / "a.tsv", Events((), duration))
 
-    @pytest.mark.parametrize("event", [Event(-1, 2), Event(math.nan, 1), Event(0, -1)])
+    @pytest.mark.parametrize(
+        "event", [Event(-1, 2), Event(math.nan, 1), Event(0, -1), Event(0, 1, "sz", 5.0)]
+    )
     def test_refuses_events_at_no_time_and_leaves_no_file(self, tmp_path, event):
         with pytest.raises(ValueError, match="Invalid event"):
             write_events(tmp_path / "a.tsv", Events((event,), 9))
@@ -142,6 +154,51 @@ class TestReading:
             assert isinstance(read_events(path), Events)
 
 
+class TestPermitted:
+    """What BIDS permits, and other programs write."""
+
+    @pytest.mark.parametrize("row", ["1\tn/a\tbckg", "n/a\t1\tbckg", "1\t1\tn/a", "x\t1\trest"])
+    def test_rows_of_no_use_are_left_out_and_counted(self, tmp_path, row):
+        events, notes = permitted(tmp_path, row, "2\t3\tsz")
+        assert [(event.onset, event.label) for event in events] == [(2, "sz")]
+        assert notes[0].startswith("1 rows of the table of events without an onset, a duration or")
+
+    @pytest.mark.parametrize(
+        ("row", "onset"), [("7\tn/a\tsz", 7), ("n/a\t5\tsz", 0), ("n/a\tn/a\tFNSZ", 0)]
+    )
+    def test_a_seizure_at_no_known_time_is_kept_and_told(self, tmp_path, row, onset):
+        (event,), (note,) = permitted(tmp_path, row)
+        assert (event.onset, math.isnan(event.duration)) == (onset, True)
+        assert note.startswith("1 seizures have no known onset or duration")
+
+    def test_a_seizure_that_makes_no_sense_is_refused(self, tmp_path):
+        with pytest.raises(ValueError, match="line 2: invalid duration: -5"):
+            permitted(tmp_path, "7\t-5\tsz")
+
+    def test_events_may_begin_before_the_signal(self, tmp_path):
+        events, notes = permitted(tmp_path, "-5\t7\tsz")
+        assert [(event.onset, event.end, notes) for event in events] == [(-5, 2, [])]
+
+    @given(
+        content=st.text("0-1n/a.sz\t\n", max_size=60), label=st.sampled_from(["x", "trial_type"])
+    )
+    @settings(max_examples=100, **ANY_FOLDER)
+    def test_fails_with_a_value_error_or_not_at_all(self, tmp_path, content, label):
+        with contextlib.suppress(ValueError):
+            permitted(tmp_path, content, header=f"onset\tduration\t{label}")
+
+    def test_a_table_without_labels_says_nothing(self, tmp_path):
+        events, (note,) = permitted(tmp_path, "1\t2", header="onset\tduration")
+        assert (events, note) == (
+            None,
+            "the table of events has no labels, as eventType or trial_type",
+        )
+
+    def test_a_table_without_rows_has_no_events_and_one_of_no_use_says_nothing(self, tmp_path):
+        assert permitted(tmp_path) == (Events((), pytest.approx(math.nan, nan_ok=True)), [])
+        assert permitted(tmp_path, "1\t2\tn/a")[0] is None
+
+
 class TestClipping:
     def test_leaves_events_within_the_signal_as_they_are(self):
         events = Events((Event(1, 2), Event(5, 5)), 10)
@@ -154,6 +211,14 @@ class TestClipping:
             "the events describe 20.00 s, the signal has 10.00 s",
             "events after the end of the signal are left out: sz 12.00-13.00 s",
             "events are cut at the end of the signal: sz 1.00-21.00 s",
+        ]
+
+    def test_cuts_and_drops_what_lies_before_and_says_so(self):
+        events, notes = clip_events(Events((Event(-4, 1), Event(-3, 5), Event(-1, 99)), 10), 10)
+        assert events == Events((Event(0, 2), Event(0, 10)), 10)
+        assert notes[:2] == [
+            "events before the signal are left out: sz -4.00--3.00 s",
+            "events are cut at the beginning of the signal: sz -3.00-2.00 s, sz -1.00-98.00 s",
         ]
 
     def test_says_nothing_of_the_rounding_of_two_decimals(self):

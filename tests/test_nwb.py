@@ -179,6 +179,12 @@ def test_simulated_sessions_are_the_same_as_nwb(tmp_path):
     np.testing.assert_allclose(found.trajectory.values, made.trajectory.values, rtol=1e-5)
 
 
+@pytest.mark.parametrize("names", [[7, 8, 11], [b"7", b"8", b"11"], ["7", "8", "11"]])
+def test_names_of_units_may_be_numbers_or_texts(tmp_path, names):
+    path = changed(saved(tmp_path / "a.nwb"), lambda file: file.update({"units/unit_name": names}))
+    assert read_nwb(path).layout.channels == ("7", "8", "11")
+
+
 def test_a_file_passes_the_validator_of_pynwb(tmp_path):
     (made,) = rv.simulate_reaches(subjects=1, minutes=0.2, units=2, spikes=True, gaps=True)
     path = write_nwb(tmp_path / "a.nwb", made)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import re
 import subprocess
 import sys
@@ -469,3 +470,10 @@ def test_a_day_of_64_channels_is_prepared_in_little_memory(tmp_path, kind):
     words = [sys.executable, "-c", PREPARE_A_DAY, str(day_of_edf(tmp_path)), str(tmp_path / "s")]
     done = subprocess.run([*words, kind], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 500
+
+
+def test_a_seizure_of_no_known_end_comes_back_as_one(tmp_path):
+    endless = rv.Events((Event(3.0, math.nan), Event(9.0, 2.0)), 60.0)
+    recording = replace(make_recording("01"), events=endless)
+    (found,) = read_store(write_store([recording], tmp_path / "store"))
+    assert str(found.events) == str(endless)

@@ -35,6 +35,26 @@ def test_milliseconds_and_other_clocks_are_understood(tmp_path):
     assert found.notes == ("the first sample is at 1 s of the table's clock",)
 
 
+def test_units_may_stand_behind_the_names_of_channels(tmp_path):
+    (tmp_path / "a.csv").write_text("time (s),Fp1 (mV),Cz[uV],Oz (V)\n0,1,2,3\n1,4,5,6\n")
+    found = read_table(tmp_path / "a.csv")
+    assert (found.layout.channels, found.notes) == (("Fp1", "Cz", "Oz"), ())
+    np.testing.assert_allclose(found.read(), [[1e3, 2, 3e6], [4e3, 5, 6e6]])
+    assert read_table(tmp_path / "a.csv", unit="mV").read()[0].tolist() == [1e3, 2e3, 3e3]
+
+
+def test_channels_without_a_unit_beside_others_are_named(tmp_path):
+    (tmp_path / "a.csv").write_text("t,Fp1 (mV),Cz,SpO2 (%)\n0,1,2,3\n1,4,5,6\n")
+    found = read_table(tmp_path / "a.csv")
+    assert found.notes == ("the unit of Cz, SpO2 (%) is not known, values are taken as µV",)
+
+
+def test_channels_that_differ_in_their_unit_only_are_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("t,Cz (mV),Cz (uV)\n0,1,2\n1,4,5\n")
+    with pytest.raises(ValueError, match=r"a.csv: invalid channels: Cz \(mV\), Cz \(uV\), must"):
+        read_table(tmp_path / "a.csv")
+
+
 def test_an_empty_cell_is_nan(tmp_path):
     (tmp_path / "a.csv").write_text("t,a,b\n0,1,\n1,n/a,4\n")
     np.testing.assert_array_equal(read_table(tmp_path / "a.csv").read(), [[1, np.nan], [np.nan, 4]])

@@ -153,6 +153,26 @@ def test_a_hypnogram_that_begins_at_another_time_is_moved_and_told(tmp_path, lat
     assert f"begins {abs(late)} s {side} the signal" in found.notes[0]
 
 
+@pytest.mark.parametrize("micro", [1, 400_000, 999_999])
+def test_a_hypnogram_written_for_a_start_within_a_second_is_not_moved(tmp_path, micro):
+    start = START.replace(microsecond=micro)
+    psg = recorded(tmp_path / "SC4001E0-PSG.edf", start=start)
+    write_sleep_edf(tmp_path / "SC4001EC-Hypnogram.edf", NIGHT, start=read(psg)[0].start)
+    (found,) = read(psg)
+    assert (found.hypnogram, found.notes) == (NIGHT, ())
+
+
+def test_stages_count_from_the_first_record(tmp_path):
+    start = START.replace(microsecond=600_000)
+    psg = recorded(tmp_path / "SC4001E0-PSG.edf", start=start)
+    rows = [edfio.EdfAnnotation(30 * n, 30, f"Sleep stage {n}") for n in range(1, 5)]
+    path = tmp_path / "SC4001EC-Hypnogram.edf"
+    edfio.Edf([], annotations=rows, starttime=start.time()).write(path)
+    stages = ("N1", "N2", "N3", "N3")
+    assert read_sleep_edf(path) == Hypnogram(stages, 150, 30, 30)
+    assert read(psg)[0].hypnogram == Hypnogram(stages, 150, 30, 30)
+
+
 def test_of_several_scorers_the_first_is_taken_and_told(tmp_path):
     psg = recorded(tmp_path / "SC4001E0-PSG.edf")
     for scorer in "HC":

@@ -19,6 +19,8 @@ from ranvier.truth import Event, Events, Hypnogram, Trajectory
 
 INTEGERS, FLOATS = np.dtype("<i2"), np.dtype("<f4")
 """How samples are stored."""
+NOT_KNOWN = ("duration", "confidence")
+"""What may be NaN of an event, which JSON does not have."""
 LONGEST_AT_ONCE = 8192
 """Samples that are turned into µV at once: gains are kept for as many."""
 
@@ -228,7 +230,8 @@ def _describe_events(events: Events | None) -> dict[str, Any] | None:
         return None
     items = [asdict(event) for event in events]
     for item in items:
-        item["confidence"] = None if math.isnan(item["confidence"]) else item["confidence"]
+        for name in NOT_KNOWN:
+            item[name] = None if math.isnan(item[name]) else item[name]
     return {"items": items, "duration": events.duration, "start": _date(events.start)}
 
 
@@ -236,7 +239,8 @@ def _events(entry: dict[str, Any] | None) -> Events | None:
     if entry is None:
         return None
     known = [
-        {name: one for name, one in item.items() if one is not None} for item in entry["items"]
+        {name: math.nan if one is None else one for name, one in item.items()}
+        for item in entry["items"]
     ]
     start = entry["start"]
     items = tuple(Event(**item) for item in known)

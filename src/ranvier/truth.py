@@ -29,7 +29,8 @@ class Event:
     Parameters
     ----------
     onset, duration
-        In seconds from the recording's first sample.
+        In seconds from the recording's first sample. A duration that is not known is NaN: decoding
+        goes on beside it, training and scoring refuse it.
     label
         HED-SCORE code: ``"sz"`` and codes that begin with it are seizures, ``"bckg"`` is none.
     confidence
@@ -113,7 +114,7 @@ class Events:
                 duration=min(event.duration, event.end - seconds),
             )
             for event in self
-            if event.end > seconds
+            if not event.end <= seconds
         )
         start = self.start and self.start + timedelta(seconds=seconds)
         return Events(items, self.duration - seconds, start)
@@ -123,7 +124,18 @@ class Events:
         return np.array([(event.onset, event.end) for event in self], dtype=float).reshape(-1, 2)
 
     def share(self, edges: Array) -> npt.NDArray[np.float64]:
-        """Return which share of each span between neighbouring edges (s) the events cover."""
+        """Return which share of each span between neighbouring edges (s) the events cover.
+
+        Raises
+        ------
+        ValueError
+            If the duration of an event is not known.
+        """
+        if endless := [event for event in self if math.isnan(event.duration)]:
+            raise ValueError(
+                f"Invalid events: {endless[0].label} at {endless[0].onset:g} s has no duration, "
+                f"must have one"
+            )
         covered = np.zeros(len(edges) - 1)
         for onset, end in merge_overlapping(self.intervals()):
             covered += np.clip(np.minimum(edges[1:], end) - np.maximum(edges[:-1], onset), 0, None)

@@ -44,7 +44,8 @@ def anonymise(
     keep_date
         Keep the date of the start, which is 1 January 1985 otherwise.
     drop_time
-        Begin at midnight instead of at the time of day of the start.
+        Begin at midnight instead of at the time of day of the start; a hypnogram as long before or
+        after it as before or after its recording.
     drop_annotations
         Leave out all annotations, whose texts may hold names.
     """
@@ -53,6 +54,7 @@ def anonymise(
     files = _find(paths)
     _check_places(Path(out), mapping)
     copies = {file: Path(out) / name for file, name in name_copies(files).items()}
+    partners = _partners(files)
     done: dict[Path, Anonymised] = {}
     refused: list[str] = []
     with showing_progress() as progress:
@@ -64,6 +66,7 @@ def anonymise(
                     keep_date=keep_date,
                     drop_time=drop_time,
                     drop_annotations=drop_annotations,
+                    beside=partners.get(file),
                 )
             except ValueError as error:
                 refused.append(f"not copied: {error}")

@@ -6,6 +6,7 @@ A new format is one file here and one line in ``READERS``.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +53,7 @@ from ranvier.formats.stage_lists import (
 )
 from ranvier.formats.tfrecord import read_examples, read_tfrecord
 from ranvier.formats.trajectory_tables import write_trajectory
-from ranvier.recording import ASSUMED_SUBJECT, COUNT, Recording, Signal
+from ranvier.recording import ASSUMED_SUBJECT, COUNT, Recording, Signal, numbered
 
 if TYPE_CHECKING:
     import mne
@@ -139,7 +140,8 @@ def read(source: Source, *, subject: str = "") -> list[Recording]:
         with such files but tables, an MNE Raw, a ``Recording``, or a sequence of these.
     subject
         Who was recorded, where the source does not say it. Without it, a file outside BIDS counts
-        as a subject of its own, and its recording has a note of that.
+        as a subject of its own, and its recording has a note of that. Files that are called alike
+        in several folders are told apart by their place, as ``P1/eeg`` and ``P2/eeg``.
 
     Returns
     -------
@@ -151,14 +153,15 @@ def read(source: Source, *, subject: str = "") -> list[Recording]:
     ValueError
         If there is nothing to read or something cannot be read, in one sentence.
     """
-    return [repair_gain(recording) for recording in _read(source, subject)]
+    return numbered([repair_gain(recording) for recording in _read(source, subject)])
 
 
 def _read(source: Source, subject: str) -> list[Recording]:
     if isinstance(source, Recording):
         return [replace(source, subject=source.subject or subject)]
     if isinstance(source, str | os.PathLike):
-        return [_read_file(file, subject) for file in find_files(source)]
+        files = find_files(source)
+        return [_read_file(file, subject, name) for file, name in _names(Path(source), files)]
     if hasattr(source, "get_data") and hasattr(source, "ch_names"):
         return [Recording.from_mne(source, subject=subject)]
     if isinstance(source, Sequence):
@@ -218,7 +221,21 @@ def read_one(path: str | os.PathLike[str]) -> Recording:
     return recordings[0]
 
 
-def _read_file(path: Path, subject: str) -> Recording:
+def _names(root: Path, files: Sequence[Path]) -> list[tuple[Path, str]]:
+    """Return files with what they are called: by their place where others are called alike."""
+    stems = Counter(file.stem for file in files)
+    return [
+        (
+            file,
+            file.stem
+            if stems[file.stem] == 1
+            else file.relative_to(root).with_suffix("").as_posix(),
+        )
+        for file in files
+    ]
+
+
+def _read_file(path: Path, subject: str, name: str) -> Recording:
     reader = READERS.get(path.suffix.lower())
     if not path.exists():
         raise ValueError(f"Cannot read {path}: no such file or folder")
@@ -229,10 +246,10 @@ def _read_file(path: Path, subject: str) -> Recording:
     if "sub" in bids_entities(path) and path.suffix.lower() in SUFFIXES:
         recording = read_bids_file(path)
         return recording if recording.hypnogram else with_hypnogram_beside(recording, path)
-    recording = with_hypnogram_beside(reader(path), path)
+    recording = with_hypnogram_beside(replace(reader(path), name=name), path)
     if recording.subject or subject:
         return replace(recording, subject=recording.subject or subject)
-    return replace(recording, subject=path.stem).with_note(ASSUMED_SUBJECT)
+    return replace(recording, subject=name).with_note(ASSUMED_SUBJECT)
 
 
 def repair_gain(recording: Recording) -> Recording:

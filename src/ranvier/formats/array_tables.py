@@ -75,7 +75,7 @@ def read_archive(path: str | os.PathLike[str]) -> Recording:
     path = Path(path)
     names = set(load_archive(path, None, "binned spikes"))
     told = {"counts", "firing_rates", "bin_s", "spike_times", "spike_units"} & names
-    if told or not any(plain(name) in RATES for name in names):
+    if told:
         return read_npz(path)
     return read_epochs(path) if names >= set(EPOCHS) else read_arrays(path)
 

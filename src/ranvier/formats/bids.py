@@ -9,27 +9,42 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ranvier.channels import ANGLES, parse_channel
 from ranvier.formats.edf import read_edf, write_edf
-from ranvier.formats.hed_score import MISSING, clip_events, write_events, write_text
+from ranvier.formats.hed_score import (
+    MISSING,
+    clip_events,
+    read_permitted_events,
+    tell_seizures,
+    write_events,
+    write_text,
+)
 from ranvier.formats.hypnogram_tables import (
     clip_hypnogram,
-    read_stages,
+    split_stages,
     stage_events,
     write_hypnogram,
 )
+from ranvier.formats.stage_grid import naming
 from ranvier.recording import Layout, Recording
+from ranvier.truth import Events, Hypnogram
 
 SUFFIXES = (".edf", ".bdf")
 TASK, SLEEP_TASK = "szMonitoring", "sleep"
 BIDS_VERSION = "1.9.0"
 
+_NESTED = re.compile(
+    r"/sub-(?P<sub>[^/_]+)(?:/ses-(?P<ses>[^/_]+))?(?:/(?:eeg|ieeg|meg|nirs|beh|emg))?$"
+)
 _ENTITY = re.compile(r"(?:^|_)(sub|ses)-([^_]+)")
 
 
@@ -70,25 +85,36 @@ def read_bids_file(path: str | os.PathLike[str]) -> Recording:
     entities = bids_entities(path)
     stem = path.stem.removesuffix("_eeg")
     table = path.with_name(f"{stem}_events.tsv")
-    events, hypnogram = read_stages(table) if table.exists() else (None, None)
+    events, hypnogram, said = _annotated(table) if table.exists() else (None, None, [])
     recording = read_edf(
         path, subject=entities.get("sub", ""), session=entities.get("ses", ""), events=events
     )
-    recording = replace(recording, name=stem)
+    recording = replace(recording, name=stem, notes=(*recording.notes, *said))
     if hypnogram is None:
         return recording
     hypnogram, notes = clip_hypnogram(hypnogram, recording.duration)
     return replace(recording, hypnogram=hypnogram, notes=(*recording.notes, *notes))
 
 
+def _annotated(table: Path) -> tuple[Events | None, Hypnogram | None, list[str]]:
+    """Return what a table says of seizures and of sleep, and what it does not say."""
+    found, notes = read_permitted_events(table)
+    events, hypnogram = (None, None) if found is None else split_stages(found, table)
+    if events is None or tell_seizures(events):
+        return events, hypnogram, notes
+    silent = f"{len(events)} events are neither seizure nor background and tell of no seizure"
+    return None, hypnogram, [*notes, silent]
+
+
 def bids_entities(path: str | os.PathLike[str]) -> dict[str, str]:
     """Return subject and session, ``"sub"`` and ``"ses"``, from a file's name or folders.
 
-    Empty when neither says ``sub-``.
+    Folders count as BIDS nests them: ``sub-01``, in it ``ses-02`` or none, in it ``eeg`` or alike
+    or none, in it the file. Empty when neither says ``sub-``.
     """
     path = Path(path).absolute()
-    folders = [_ENTITY.match(part) for part in path.parts[:-1]]
-    entities = {found[1]: found[2] for found in folders if found}
+    nested = _NESTED.search(path.parent.as_posix())
+    entities = {name: one for name, one in nested.groupdict().items() if one} if nested else {}
     return entities | dict(_ENTITY.findall(path.stem))
 
 
@@ -122,18 +148,36 @@ def write_bids(
     Raises
     ------
     ValueError
-        If the folder has subjects, a recording has none, or a signal does not fit EDF.
+        If the folder has subjects, a recording has none, or a signal does not fit EDF; nothing is
+        left of the folder then.
     """
     folder = Path(folder)
     if any(folder.glob("sub-*")):
         raise ValueError(f"Invalid folder: {folder} has subjects already, must be new")
     stems = _stems(recordings)
-    for recording, stem in zip(recordings, stems, strict=True):
-        _write_recording(folder, recording, stem, power_line_frequency)
-        if progress:
-            progress(recording)
-    _describe(folder, name, sorted({stem.partition("_")[0] for stem in stems}))
+    with _filling(folder) as new:
+        for recording, stem in zip(recordings, stems, strict=True):
+            with naming(recording.name):
+                _write_recording(new, recording, stem, power_line_frequency)
+            if progress:
+                progress(recording)
+        _describe(new, name, sorted({stem.partition("_")[0] for stem in stems}))
     return folder
+
+
+@contextmanager
+def _filling(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder within, whose content takes its place if all goes well."""
+    is_new, temporary = not folder.exists(), folder / f".{os.getpid()}.tmp"
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        for one in sorted(temporary.iterdir(), reverse=True):
+            one.replace(folder / one.name)
+    finally:
+        shutil.rmtree(temporary)
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _describe(folder: Path, name: str, subjects: Sequence[str]) -> None:
@@ -155,8 +199,8 @@ def _stems(recordings: Sequence[Recording]) -> list[str]:
         subject = _label(recording.subject)
         if not subject or labels.setdefault(subject, recording.subject) != recording.subject:
             raise ValueError(
-                f"Invalid subject of {recording.name}: {recording.subject!r}, must have letters or "
-                f"digits that no other subject has"
+                f"Invalid subject of {recording.name}: {recording.subject!r}, must have letters "
+                f"from A to Z or digits that no other subject has"
             )
         task = f"sub-{subject}_ses-{_label(recording.session) or '01'}_task-{_task(recording)}"
         stems.append(f"{task}_run-{runs[task]:02d}")
@@ -169,7 +213,7 @@ def _task(recording: Recording) -> str:
 
 
 def _label(text: str) -> str:
-    return re.sub(r"[^0-9A-Za-z]", "", text)
+    return re.sub(r"[^0-9A-Za-z]", "", unicodedata.normalize("NFKD", text))
 
 
 def _write_recording(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,10 @@ _LONGEST_RECORD = 1e6
 _HIGHEST_RATE = 1e6
 _LONGEST_WRITTEN_RECORD = 10
 _SHORTEST_FILLED_RECORD = 0.1
+_MOST_MICROVOLTS = 9.9e6
+_LONGEST_LABEL, _LONGEST_CODE = 16, 50
+_ANNOTATIONS = "EDF Annotations"
+_FIRST_YEAR = 1985
 
 
 def read_edf(
@@ -103,6 +108,25 @@ def read_annotations(path: str | os.PathLike[str]) -> list[tuple[float, float, s
     return [found for row in annotation_bytes(header, stored) for found in parse_annotations(row)]
 
 
+def first_onset(path: str | os.PathLike[str]) -> float:
+    """Return how many seconds after the start that its header names a file begins.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, in one sentence that names it.
+    """
+    path = Path(path)
+    with _naming(path):
+        header = read_header(path)
+        rows = annotation_bytes(header, map_records(path, header)[0][:1])
+    return _offset(rows)
+
+
+def _offset(rows: Sequence[bytes]) -> float:
+    return (record_onset(rows[0]) if rows else None) or 0.0
+
+
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
     """Say which file an error is about."""
@@ -129,7 +153,7 @@ def _open(path: Path, *, find_events: bool) -> tuple[Recording, Events | None]:
         reader = Pieces(reader, pieces, len(chosen))
         samples, more = describe_gaps(pieces, rate)
         notes += more
-    offset = (record_onset(rows[0]) if rows else None) or 0.0
+    offset = _offset(rows)
     start, more = _start(header, offset)
     notes += more
     events, more = _seizures(rows, offset, samples / rate) if find_events else (None, [])
@@ -188,13 +212,15 @@ def _seizures(
     found = [found for row in rows for found in parse_annotations(row)]
     seizures = [seizure for seizure in found if seizure_label(seizure[2])]
     items = tuple(
-        Event(max(0.0, onset - offset), length, seizure_label(text) or SEIZURE)
+        Event(onset - offset, length, seizure_label(text) or SEIZURE)
         for onset, length, text in seizures
-        if not math.isnan(length)
     )
-    without = len(seizures) - len(items)
-    notes = [f"{without} seizure annotations without a duration are left out"] if without else []
-    return (Events(items, duration) if items else None), notes
+    without = sum(math.isnan(event.duration) for event in items)
+    if without == len(items):
+        notes = [f"{without} seizure annotations without a duration are left out"]
+        return None, notes if items else []
+    notes = [f"{without} seizure annotations without a duration, training and scoring refuse that"]
+    return Events(items, duration), notes if without else []
 
 
 def write_edf(
@@ -219,11 +245,13 @@ def write_edf(
     signal
         Finite values in the layout's unit, (time, channels).
     layout
-        Channel names of at most 16 characters, rate and unit.
+        Channel names of at most 16 characters of ASCII, rate and unit.
     start, subject, recording_id
-        For the header; years 1985 to 2084, spaces become underscores.
+        For the header; years 1985 to 2084. Spaces become underscores, letters lose their accents,
+        and what does not fit is cut off.
     physical_range
         Least and greatest µV that can be written; by default the signal's, rounded outwards.
+        Neither may be beyond ±9.9e6 µV, for which the header has no room.
 
     Raises
     ------
@@ -231,6 +259,7 @@ def write_edf(
         If the signal does not fit the layout or the format.
     """
     values = _check_writable(np.asarray(signal), layout)
+    check_start(start)
     edf = _make_edf(
         values, layout, physical_range, start=start, subject=subject, recording_id=recording_id
     )
@@ -251,10 +280,10 @@ def _make_edf(
     size = _record_size(len(values), layout.rate)
     return edfio.Edf(
         _edf_signals(values, layout, -len(values) % size, physical_range),
-        patient=edfio.Patient(code=_code(subject)),
+        patient=edfio.Patient(code=header_code(subject)),
         recording=edfio.Recording(
             startdate=start.date() if start else None,
-            hospital_administration_code=_code(recording_id),
+            hospital_administration_code=header_code(recording_id),
         ),
         starttime=start.time() if start else None,
         data_record_duration=size / layout.rate,
@@ -267,6 +296,7 @@ def _edf_signals(
 ) -> list[edfio.EdfSignal]:
     factor = microvolts_per(layout.unit)
     low, high = float(values.min()) * factor, float(values.max()) * factor
+    _check_range(low, high, physical_range)
     fitted = (low, high) if low < high else (low - 1, high + 1)
     return [
         edfio.EdfSignal(
@@ -288,7 +318,45 @@ def _check_writable(values: Array, layout: Layout) -> Array:
         )
     if not np.isfinite(values).all():
         raise ValueError("Invalid signal: NaN or infinite values, EDF can hold finite ones only")
+    unfit = [label for label in layout.channels if not _fits(label)]
+    if unfit:
+        raise ValueError(
+            f"Invalid channels: {unfit[0]!r}, must be at most {_LONGEST_LABEL} characters of ASCII "
+            f"and not {_ANNOTATIONS!r}"
+        )
     return values
+
+
+def _fits(label: str) -> bool:
+    plain = label.isascii() and label.isprintable()
+    return plain and len(label) <= _LONGEST_LABEL and label != _ANNOTATIONS
+
+
+def _check_range(low: float, high: float, physical_range: tuple[float, float] | None) -> None:
+    limit = _MOST_MICROVOLTS
+    if not -limit <= low <= high <= limit:
+        raise ValueError(f"Invalid signal: {low:g} to {high:g} µV, must be within ±{limit:g} µV")
+    least, most = physical_range or (low, high)
+    if not -limit <= least <= low <= high <= most <= limit:
+        raise ValueError(
+            f"Invalid physical_range: {least:g} to {most:g} µV, must be within ±{limit:g} µV and "
+            f"hold the signal's {low:g} to {high:g} µV"
+        )
+
+
+def check_start(start: datetime | None) -> None:
+    """Refuse a start that the header of EDF cannot hold.
+
+    Raises
+    ------
+    ValueError
+        If its year is not one of 1985 to 2084.
+    """
+    if start and not _FIRST_YEAR <= start.year < _FIRST_YEAR + 100:
+        raise ValueError(
+            f"Invalid start: {start:%Y-%m-%d}, must be in the years {_FIRST_YEAR} to "
+            f"{_FIRST_YEAR + 99}"
+        )
 
 
 def _record_size(samples: int, rate: float) -> int:
@@ -302,5 +370,7 @@ def _record_size(samples: int, rate: float) -> int:
     return min(usual, key=lambda size: (-samples % size, abs(math.log(size / rate))))
 
 
-def _code(text: str) -> str:
-    return "_".join(text.split()) or "X"
+def header_code(text: str) -> str:
+    """Return what a header can hold of a name: letters without accents, no spaces, X for none."""
+    plain = unicodedata.normalize("NFKD", "_".join(text.split())).encode("ascii", "ignore").decode()
+    return "".join(filter(str.isprintable, plain))[:_LONGEST_CODE] or "X"

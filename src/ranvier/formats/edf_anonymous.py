@@ -13,10 +13,12 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, time, timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from ranvier.formats.edf_header import (
+    MONTHS,
     Channel,
     Header,
     UnreadableError,
@@ -25,7 +27,7 @@ from ranvier.formats.edf_header import (
 )
 from ranvier.formats.edf_records import annotation_bytes, map_records
 from ranvier.formats.hed_score import replacing
-from ranvier.formats.sleep_edf import MOVEMENT, PREFIX
+from ranvier.formats.sleep_edf import MOVEMENT, PREFIX, late_by_headers
 from ranvier.truth import seizure_label
 
 NO_DATE, NO_TIME = "01.01.85", "00.00.00"
@@ -74,6 +76,7 @@ def anonymise_edf(
     keep_date: bool = False,
     drop_time: bool = False,
     drop_annotations: bool = False,
+    beside: str | os.PathLike[str] | None = None,
 ) -> Anonymised:
     """Copy an EDF or BDF file without what its header says of patient, place and staff.
 
@@ -89,6 +92,9 @@ def anonymise_edf(
         Begin at midnight instead of at the time of day of the start.
     drop_annotations
         Leave out all annotations; what says when a record begins stays.
+    beside
+        The recording that this hypnogram belongs to. Without its time it begins as long before or
+        after midnight as it did before or after that recording.
 
     Raises
     ------
@@ -108,7 +114,8 @@ def anonymise_edf(
             temporary.open("wb") as target,
         ):
             raw = source.read(header.size)
-            target.write(_blanked(raw, header, keep_date=keep_date, drop_time=drop_time))
+            start = _at_midnight(header, beside) if drop_time else _Start.of(header)
+            target.write(_blanked(raw, header, start if keep_date else start.without_date()))
             _copy_records(source, target, header, len(stored), drop_annotations=drop_annotations)
     except UnreadableError as error:
         raise ValueError(f"{path} {error}") from None
@@ -134,16 +141,54 @@ def _is_known(text: str) -> bool:
     return bool(stage or seizure or plain in STANDARD_TEXTS)
 
 
-def _blanked(raw: bytes, header: Header, *, keep_date: bool, drop_time: bool) -> bytes:
+class _Start(NamedTuple):
+    """When a copy begins, as the three fields of its header."""
+
+    long_date: str = "X"
+    date: str = NO_DATE
+    time: str = NO_TIME
+
+    @classmethod
+    def of(cls, header: Header) -> _Start:
+        """Take what the original says, as far as it makes sense."""
+        found = _LONG_DATE.match(header.recording)
+        date, time = header.start_date, header.start_time
+        return cls(
+            found[1] if found else "X",
+            date if _NUMBERS.fullmatch(date) else NO_DATE,
+            time if _NUMBERS.fullmatch(time) else NO_TIME,
+        )
+
+    def without_date(self) -> _Start:
+        """Keep the time only."""
+        return _Start(time=self.time)
+
+
+def _at_midnight(header: Header, beside: str | os.PathLike[str] | None) -> _Start:
+    """Begin at midnight, or as long before or after it as the recording beside."""
+    kept = _Start.of(header)._replace(time=NO_TIME)
+    try:
+        other = read_header(Path(beside)) if beside else header
+        late = timedelta(seconds=late_by_headers(header, other))
+        begins = datetime.combine(other.clock(), time()) + late
+    except (ValueError, OverflowError, OSError):
+        return kept
+    if not late:
+        return kept
+    long_date = f"{begins.day:02}-{MONTHS[begins.month - 1]}-{begins.year}"
+    return _Start(
+        "X" if kept.long_date == "X" else long_date, f"{begins:%d.%m.%y}", f"{begins:%H.%M.%S}"
+    )
+
+
+def _blanked(raw: bytes, header: Header, start: _Start) -> bytes:
     """Return the header with its telling fields written anew."""
-    date, time = header.start_date, header.start_time
-    long_date = _LONG_DATE.match(header.recording) if keep_date else None
     mark = _MARK.match(header.reserved)
     fields = {
         "patient": "X X X X",
-        "recording": f"Startdate {long_date[1] if long_date else 'X'} X X X",
-        "date": date if keep_date and _NUMBERS.fullmatch(date) else NO_DATE,
-        "time": time if not drop_time and _NUMBERS.fullmatch(time) else NO_TIME,
+        "recording": f"Startdate {start.long_date} X X X",
+        "date": start.date,
+        "time": start.time,
         "reserved": mark[0] if mark else "",
     }
     blanked = bytearray(raw)

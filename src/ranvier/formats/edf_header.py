@@ -29,7 +29,7 @@ _BLOCK = 256
 _SAMPLE_BYTES = {b"0": 2, b"\xffBIOSEMI": 3}
 _ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
 _UNITS = {unit.lower(): factor for unit, factor in MICROVOLTS.items()}
-_MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
+MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
 _TAL = re.compile(rb"([+-]\d{1,8}(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14([^\x00]*)")
 
 
@@ -103,19 +103,25 @@ class Header:
         """Whether there may be gaps between the records."""
         return self.reserved.startswith(("EDF+D", "BDF+D"))
 
+    @property
+    def has_no_date(self) -> bool:
+        """Whether the date of the start was left out, as EDF+ has it in an anonymous file."""
+        return self.recording.startswith("Startdate X") and self.start_date == "01.01.85"
+
     def start(self, offset: float) -> datetime | None:
         """Return date and time, plus seconds; None if unknown, ValueError if they make no sense."""
-        if self.recording.startswith("Startdate X") and (
-            (self.start_date, self.start_time) == ("01.01.85", "00.00.00")
-        ):
+        if self.has_no_date and self.start_time == "00.00.00":
             return None
-        clock = datetime.combine(self._date(), time(*_two_digits(self.start_time)))
-        return clock + timedelta(seconds=offset)
+        return self.clock() + timedelta(seconds=offset)
+
+    def clock(self) -> datetime:
+        """Return date and time as they stand there; ValueError if they make no sense."""
+        return datetime.combine(self._date(), time(*_two_digits(self.start_time)))
 
     def _date(self) -> date:
         found = re.match(r"Startdate (\d\d)-([A-Za-z]{3})-(\d{4})", self.recording)
-        if found and found[2].upper() in _MONTHS:
-            return date(int(found[3]), _MONTHS.index(found[2].upper()) + 1, int(found[1]))
+        if found and found[2].upper() in MONTHS:
+            return date(int(found[3]), MONTHS.index(found[2].upper()) + 1, int(found[1]))
         day, month, year = _two_digits(self.start_date)
         return date(year + (1900 if year >= 85 else 2000), month, day)
 
@@ -186,11 +192,16 @@ def _printable(text: str) -> str:
     return "".join(one if one.isprintable() else "?" for one in text)
 
 
-def _number(fields: dict[str, str], name: str) -> float:
+def _value(text: str) -> float:
+    """Return a number, also with a decimal comma, or NaN."""
     try:
-        value = float(fields[name])
+        return float(text.replace(",", "."))
     except ValueError:
-        value = math.nan
+        return math.nan
+
+
+def _number(fields: dict[str, str], name: str) -> float:
+    value = _value(fields[name])
     if not math.isfinite(value):
         raise UnreadableError(f"has a broken header: {name} is {fields[name]!r}, must be a number")
     return value
@@ -211,7 +222,7 @@ def _channels(columns: dict[str, list[str]], count: int) -> tuple[Channel, ...]:
     for index in range(count):
         fields = {name: column[index] for name, column in columns.items()}
         physical, digital = (
-            (_number(fields, f"{kind} minimum"), _number(fields, f"{kind} maximum"))
+            (_value(fields[f"{kind} minimum"]), _value(fields[f"{kind} maximum"]))
             for kind in ("physical", "digital")
         )
         samples = _whole(fields, "samples per record", least=0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -145,7 +147,9 @@ class Pieces:
     def __call__(self, first: int, last: int) -> Signal:
         """Read what was recorded and leave the rest NaN."""
         signal = np.full((last - first, self.channels), np.nan, np.float32)
-        for start, source, samples in self.pieces:
+        reached = bisect_right(self.pieces, first, key=lambda piece: piece.start)
+        ahead = islice(self.pieces, max(0, reached - 1), None)
+        for start, source, samples in takewhile(lambda piece: piece.start < last, ahead):
             begin, end = max(first, start), min(last, start + samples)
             if begin < end:
                 read = self.reader(source + begin - start, source + end - start)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import edfio
 
+from ranvier.formats.edf import check_start
 from ranvier.formats.hed_score import replacing
 from ranvier.truth import SEIZURE, Event, Events
 
@@ -45,8 +46,9 @@ def write_annotations(
     Raises
     ------
     ValueError
-        If there is no annotation, or a time is not finite.
+        If there is no annotation, a time is not finite, or the year is another.
     """
+    check_start(start)
     made = [_made(*annotation) for annotation in annotations]
     if not made:
         raise ValueError("Invalid annotations: none, a file of EDF+ must have one or more")

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
+from ranvier.seizure_types import code_of
 from ranvier.truth import BACKGROUND, Event, Events, seizure_label
 
 COLUMNS = tuple("onset duration eventType confidence channels dateTime recordingDuration".split())
@@ -30,6 +32,10 @@ ROUNDING = 0.011
 
 LONGEST = 1e8
 """Seconds that a recording may last, three years."""
+
+_Row = tuple[Event, float, datetime | None]
+"""An event, how long the recording is, and when it begins."""
+_Parsed = TypeVar("_Parsed", _Row, _Row | None)
 
 
 def read_events(path: str | os.PathLike[str]) -> Events:
@@ -55,13 +61,49 @@ def read_events(path: str | os.PathLike[str]) -> Events:
     """
     path = Path(path)
     lines = _lines(path)
-    columns = _columns(lines[0], path)
-    rows = []
-    for number, line in enumerate(lines[1:], start=2):
-        try:
-            rows += [_parse_row(line, columns)] if line.strip() else []
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}") from None
+    return _joined(_rows(path, lines, _columns(lines[0], path), _parse))
+
+
+def read_permitted_events(path: str | os.PathLike[str]) -> tuple[Events | None, list[str]]:
+    """Read a table of events in which everything may be ``n/a``, as BIDS permits it.
+
+    Parameters
+    ----------
+    path
+        Tab-separated file with a header line, see ``read_events``.
+
+    Returns
+    -------
+    Events or None
+        Those whose onset, duration and label are known, also before second 0. A seizure is never
+        left out: where its times are not known its duration is NaN. None when no row is left of
+        some, or there is no column of labels.
+    list of str
+        What is left out or not known, one sentence each.
+
+    Raises
+    ------
+    ValueError
+        As ``read_events``, for a seizure with a cell that makes no sense.
+    """
+    path = Path(path)
+    lines = _lines(path)
+    if not set(LABELS) & set(_names(lines[0])) and {"onset", "duration"} <= set(_names(lines[0])):
+        return None, [f"the table of events has no labels, as {' or '.join(LABELS)}"]
+    rows = _rows(path, lines, _columns(lines[0], path), _parse_permitted)
+    known = [row for row in rows if row is not None]
+    endless = sum(math.isnan(event.duration) for event, _, _ in known)
+    said = {
+        "rows of the table of events without an onset, a duration or a label are left out": (
+            len(rows) - len(known)
+        ),
+        "seizures have no known onset or duration, training and scoring refuse that": endless,
+    }
+    notes = [f"{count} {what}" for what, count in said.items() if count]
+    return (_joined(known) if known or not rows else None), notes
+
+
+def _joined(rows: Sequence[_Row]) -> Events:
     durations = [duration for _, duration, _ in rows if not math.isnan(duration)]
     starts = [start for _, _, start in rows if start is not None]
     return Events(
@@ -69,6 +111,21 @@ def read_events(path: str | os.PathLike[str]) -> Events:
         durations[0] if durations else math.nan,
         starts[0] if starts else None,
     )
+
+
+def _rows(
+    path: Path,
+    lines: Sequence[str],
+    columns: dict[str, int],
+    parse: Callable[[dict[str, str]], _Parsed],
+) -> list[_Parsed]:
+    rows = []
+    for number, line in enumerate(lines[1:], start=2):
+        try:
+            rows += [parse(_named(line, columns))] if line.strip() else []
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from None
+    return rows
 
 
 def _lines(path: Path) -> list[str]:
@@ -80,8 +137,12 @@ def _lines(path: Path) -> list[str]:
         raise ValueError(f"{path} is not a table of events: it is not UTF-8 text") from None
 
 
+def _names(header: str) -> list[str]:
+    return [name.strip() for name in header.split("\t")]
+
+
 def _columns(header: str, path: Path) -> dict[str, int]:
-    columns = {name.strip(): index for index, name in enumerate(header.split("\t"))}
+    columns = {name: index for index, name in enumerate(_names(header))}
     label = next((name for name in LABELS if name in columns), None)
     missing = [name for name in ("onset", "duration") if name not in columns]
     missing += [] if label else [" or ".join(LABELS)]
@@ -93,15 +154,18 @@ def _columns(header: str, path: Path) -> dict[str, int]:
     return columns | {"label": columns[str(label)]}
 
 
-def _parse_row(line: str, columns: dict[str, int]) -> tuple[Event, float, datetime | None]:
+def _named(line: str, columns: dict[str, int]) -> dict[str, str]:
     cells = [cell.strip() for cell in line.split("\t")]
     if len(cells) <= max(columns.values()):
         raise ValueError(f"{len(cells)} cells, must be {max(columns.values()) + 1}")
-    row = {name: cells[index] or MISSING for name, index in columns.items()}
+    return {name: cells[index] or MISSING for name, index in columns.items()}
+
+
+def _parse(row: dict[str, str], *, earliest: float = 0.0) -> _Row:
     if row["label"] == MISSING:
         raise ValueError("no label, must be a code such as sz or bckg")
     event = Event(
-        _number(row, "onset"),
+        number_of(row["onset"], "onset", least=earliest),
         _number(row, "duration"),
         seizure_label(row["label"]) or row["label"],
         _number(row, "confidence", most=1.0, optional=True),
@@ -111,6 +175,31 @@ def _parse_row(line: str, columns: dict[str, int]) -> tuple[Event, float, dateti
     return event, duration, _date(row)
 
 
+def _parse_permitted(row: dict[str, str]) -> _Row | None:
+    """Return what a row says, also of a seizure at no known time; None if it is of no use."""
+    if not _is_seizure(row["label"]):
+        try:
+            return _parse(row, earliest=-LONGEST)
+        except ValueError:
+            return None
+    unknown = [name for name in ("onset", "duration") if row[name] == MISSING]
+    event, duration, start = _parse({**row, **dict.fromkeys(unknown, "0")}, earliest=-LONGEST)
+    return replace(event, duration=math.nan) if unknown else event, duration, start
+
+
+def _is_seizure(label: str) -> bool:
+    return bool(seizure_label(label) or code_of(label))
+
+
+def tell_seizures(events: Events) -> bool:
+    """Return whether events say if there was a seizure: one is, or is background, or all are none.
+
+    Other events alone, such as stimuli, do not.
+    """
+    labels = {event.label for event in events}
+    return not labels or any(_is_seizure(one) or one.lower() == BACKGROUND for one in labels)
+
+
 def _number(
     row: dict[str, str], name: str, *, most: float = math.inf, optional: bool = False
 ) -> float:
@@ -118,20 +207,20 @@ def _number(
     return math.nan if optional and text == MISSING else number_of(text, name, most)
 
 
-def number_of(text: str, name: str, most: float = math.inf) -> float:
+def number_of(text: str, name: str, most: float = math.inf, *, least: float = 0.0) -> float:
     """Return the number of a cell of a table.
 
     Raises
     ------
     ValueError
-        If it is none, below 0 or above the most.
+        If it is none, below the least or above the most.
     """
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not (0 <= value <= most and math.isfinite(value)):
-        allowed = "0 or more" if math.isinf(most) else f"between 0 and {most:g}"
+    if not (least <= value <= most and math.isfinite(value)):
+        allowed = f"{least:g} or more" if math.isinf(most) else f"between {least:g} and {most:g}"
         raise ValueError(f"invalid {name}: {text.strip()[:40]}, must be a number, {allowed}")
     return value
 
@@ -179,6 +268,8 @@ def write_events(path: str | os.PathLike[str], events: Events) -> Path:
 def _cells(event: Event, date: str, recording: float) -> tuple[str, ...]:
     if not (math.isfinite(event.onset) and event.onset >= 0 and 0 <= event.duration < math.inf):
         raise ValueError(f"Invalid event: {event}, must begin at 0 s or later and not last below 0")
+    if not (math.isnan(event.confidence) or 0 <= event.confidence <= 1):
+        raise ValueError(f"Invalid event: {event}, must have a confidence between 0 and 1")
     label, channels = (" ".join(text.split()) for text in (event.label, event.channels))
     confidence = MISSING if math.isnan(event.confidence) else f"{event.confidence:.2f}"
     duration = round(event.end, 2) - round(event.onset, 2)
@@ -211,22 +302,29 @@ def clip_events(events: Events, duration: float) -> tuple[Events, list[str]]:
     list of str
         What was changed by more than the rounding of two decimals, one sentence each.
     """
-    kept = [event for event in events if event.onset < duration]
-    dropped = [event for event in events if event.onset >= duration]
-    cut = [event for event in kept if event.end > duration + ROUNDING]
+    before = [event for event in events if event.onset < 0 and event.end <= 0]
+    after = [event for event in events if event.onset >= duration]
+    kept = [one for one in events if one.onset < duration and not (one.onset < 0 and one.end <= 0)]
     notes = []
     if abs(events.duration - duration) > ROUNDING:
         notes.append(
             f"the events describe {events.duration:.2f} s, the signal has {duration:.2f} s"
         )
-    if dropped:
-        notes.append(f"events after the end of the signal are left out: {_times(dropped)}")
-    if cut:
-        notes.append(f"events are cut at the end of the signal: {_times(cut)}")
-    items = tuple(
-        replace(event, duration=min(event.duration, duration - event.onset)) for event in kept
-    )
+    said = {
+        "events before the signal are left out": before,
+        "events are cut at the beginning of the signal": [e for e in kept if e.onset < -ROUNDING],
+        "events after the end of the signal are left out": after,
+        "events are cut at the end of the signal": [e for e in kept if e.end > duration + ROUNDING],
+    }
+    notes += [f"{what}: {_times(which)}" for what, which in said.items() if which]
+    items = tuple(_clipped(event, duration) for event in kept)
     return replace(events, items=items, duration=duration), notes
+
+
+def _clipped(event: Event, duration: float) -> Event:
+    onset = max(0.0, event.onset)
+    left = event.duration + min(0.0, event.onset)
+    return replace(event, onset=onset, duration=min(left, duration - onset))
 
 
 def _times(events: Sequence[Event]) -> str:

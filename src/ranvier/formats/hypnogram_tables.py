@@ -75,7 +75,19 @@ def read_stages(path: str | os.PathLike[str]) -> tuple[Events | None, Hypnogram 
     ValueError
         If the file cannot be read, a stage is unknown, or rows overlap or fit no grid of epochs.
     """
-    events = read_events(path)
+    return split_stages(read_events(path), path)
+
+
+def split_stages(
+    events: Events, path: str | os.PathLike[str]
+) -> tuple[Events | None, Hypnogram | None]:
+    """Split the events of a table into what happened and the stages of sleep; see ``read_stages``.
+
+    Raises
+    ------
+    ValueError
+        If a stage is unknown, or rows overlap or fit no grid of epochs, with the path.
+    """
     staged = [event for event in events if _is_stage(event)]
     if not staged:
         return events, None

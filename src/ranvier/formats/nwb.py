@@ -173,7 +173,7 @@ def _spikes(file: Any) -> tuple[Array, Array, tuple[str, ...]]:
 def _names(file: Any, count: int) -> tuple[str, ...]:
     """Return what the units are called, or their numbers in the table."""
     named, numbers = _dataset(file, "units/unit_name"), _numbers(file, "units/id", 1)
-    texts = [] if named is None else [str(name) for name in named.asstr()[()].ravel()]
+    texts = [] if named is None else [_plain(name) for name in np.ravel(named[()])]
     ids = [] if numbers is None else [f"unit {number}" for number in numbers.tolist()]
     for names in (texts, ids):
         if len(names) == len(set(names)) == count:

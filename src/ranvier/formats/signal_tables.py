@@ -13,11 +13,13 @@ import numpy as np
 from ranvier.formats.hdf5 import in_microvolts
 from ranvier.formats.named_arrays import plain
 from ranvier.formats.stage_grid import naming
-from ranvier.recording import Array, Layout, Recording, microvolts_per
+from ranvier.recording import MICROVOLTS, Array, Layout, Recording, microvolts_per
 
 TIMES = ("time", "times", "t", "seconds", "second", "sec", "s", "timestamp", "timestamps")
 MILLISECONDS = ("timems", "ms", "milliseconds", "timestampms", "timestampsms", "tms")
 _NAMED_UNIT = re.compile(r"(s|sec|seconds)$")
+_VOLTAGE = re.compile(rf"(.*\S)\s*[(\[]\s*({'|'.join(MICROVOLTS)})\s*[)\]]")
+"""A name and its unit, as in Fp1 (mV)."""
 LATE = 0.25
 """Share of a step by which a time may lie beside its place, as times that were rounded do."""
 MISSING = ("", "n/a", "nan", "na")
@@ -42,7 +44,8 @@ def read_table(
     rate
         In Hz, for a table without times.
     unit
-        V, mV, µV or nV; µV with a note unless told.
+        V, mV, µV or nV of all channels; else what stands behind the name of each, as in
+        ``Fp1 (mV)``, or µV with a note.
 
     Returns
     -------
@@ -62,14 +65,31 @@ def read_table(
         if place is not None:
             milliseconds = plain(names[place]) in MILLISECONDS or names[place].endswith("ms")
             rate, begin = even_rate(values[:, place] / (1000.0 if milliseconds else 1.0))
-        layout = Layout(tuple(names[column] for column in kept), rate or 0.0)
-        signal = in_microvolts(values[:, kept], microvolts_per(unit or "µV"))
-    notes = () if unit else ("the unit is not known, values are taken as µV",)
+        channels, units = _split_units([names[column] for column in kept])
+        layout = Layout(channels, rate or 0.0)
+        factors = np.array([microvolts_per(unit or one or "µV") for one in units])
+        signal = in_microvolts(values[:, kept] * factors, 1.0)
+    notes = () if unit or all(units) else (_not_known(channels, units),)
     if place is not None and begin:
         notes = (*notes, f"the first sample is at {begin:g} s of the table's clock")
     return Recording(
         layout, len(signal), lambda first, last: signal[first:last].copy(), path.stem, notes=notes
     )
+
+
+def _split_units(names: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Return channels, and the unit behind the name of each, or nothing."""
+    found = [_VOLTAGE.fullmatch(name) for name in names]
+    channels = tuple(one[1] if one else name for one, name in zip(found, names, strict=True))
+    if len(set(channels)) < len(channels):
+        raise ValueError(f"invalid channels: {', '.join(names[:12])}, must differ without the unit")
+    return channels, [one[2] if one else "" for one in found]
+
+
+def _not_known(channels: Sequence[str], units: Sequence[str]) -> str:
+    without = [name for name, unit in zip(channels, units, strict=True) if not unit]
+    some = f" of {', '.join(without)}" if any(units) else ""
+    return f"the unit{some} is not known, values are taken as µV"
 
 
 def _cells(path: Path) -> tuple[list[str], Array]:

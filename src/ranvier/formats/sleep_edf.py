@@ -19,8 +19,8 @@ from pathlib import Path
 
 import edfio
 
-from ranvier.formats.edf import read_annotations
-from ranvier.formats.edf_header import read_header
+from ranvier.formats.edf import check_start, first_onset, header_code, read_annotations
+from ranvier.formats.edf_header import Header, read_header
 from ranvier.formats.hed_score import replacing
 from ranvier.formats.hypnogram_tables import clip_hypnogram
 from ranvier.formats.stage_grid import (
@@ -51,7 +51,7 @@ def read_sleep_edf(path: str | os.PathLike[str], *, epoch: float | None = None) 
     ----------
     path
         With or without signals; annotations that are no stages are passed over. One without a
-        duration lasts until the next.
+        duration lasts until the next. Times count from the first record.
     epoch
         Length of an epoch in seconds; by default what the header names (as ``Epoch_20_s``), else
         30 s if that divides all annotations, else what does.
@@ -70,7 +70,8 @@ def read_sleep_edf(path: str | os.PathLike[str], *, epoch: float | None = None) 
     with naming(str(path)):
         length = float(named[1]) if named and epoch is None else epoch
         runs = _runs(found, length or USUAL_EPOCH)
-        return place_runs(runs, None if length is None else checked_epoch(length))
+        hypnogram = place_runs(runs, None if length is None else checked_epoch(length))
+    return hypnogram.since(first_onset(path))
 
 
 def _is_stage(text: str) -> bool:
@@ -112,19 +113,20 @@ def write_sleep_edf(
     hypnogram
         Its ``duration`` is that of the signal, which annotations do not hold.
     start
-        Date and time of second 0, for the header.
+        Date and time of second 0, for the header, which holds whole seconds; years 1985 to 2084.
     subject
         For the header; spaces become underscores.
 
     Raises
     ------
     ValueError
-        If there is no epoch, or the first begins before second 0.
+        If there is no epoch, the first begins before second 0, or the year is another.
     """
     check_placed(hypnogram)
+    check_start(start)
     edf = edfio.Edf(
         [],
-        patient=edfio.Patient(code="_".join(subject.split()) or "X"),
+        patient=edfio.Patient(code=header_code(subject)),
         recording=edfio.Recording(
             startdate=start.date() if start else None,
             additional=(f"Epoch_{hypnogram.epoch!r}".removesuffix(".0") + "_s",),
@@ -182,11 +184,11 @@ def with_hypnogram_beside(recording: Recording, path: Path) -> Recording:
     if others:
         left_out = ", ".join(other.name for other in others)
         recording = recording.with_note(f"stages are from {file.name}, left out: {left_out}")
-    return _with_stages(recording, file)
+    return _with_stages(recording, path, file)
 
 
-def _with_stages(recording: Recording, file: Path) -> Recording:
-    hypnogram, late = read_sleep_edf(file), _seconds_late(file, recording)
+def _with_stages(recording: Recording, path: Path, file: Path) -> Recording:
+    hypnogram, late = read_sleep_edf(file), _seconds_late(file, path, recording.start)
     if late:
         recording = recording.with_note(
             f"{file.name} begins {abs(late):g} s {'after' if late > 0 else 'before'} the signal, "
@@ -196,14 +198,37 @@ def _with_stages(recording: Recording, file: Path) -> Recording:
     return replace(recording, hypnogram=hypnogram, notes=(*recording.notes, *notes))
 
 
-def _seconds_late(file: Path, recording: Recording) -> float:
+def _seconds_late(file: Path, path: Path, start: datetime | None) -> float:
+    """Return how much later a hypnogram begins, by headers that may hold whole seconds only."""
     try:
-        start = read_header(file).start(0.0)
-    except (ValueError, OverflowError):
-        start = None
-    if start is None or recording.start is None:
+        header, offset = read_header(file), first_onset(file)
+        if start is None:
+            return late_by_headers(header, read_header(path))
+        begins = header.start(offset)
+    except (ValueError, OverflowError, OSError):
         return 0.0
-    seconds = (start - recording.start) / timedelta(seconds=1)
+    return _seconds_between(start if offset else start.replace(microsecond=0), begins)
+
+
+def late_by_headers(hypnogram: Header, signal: Header) -> float:
+    """Return how many seconds after a signal its hypnogram begins, 0 when one does not say it.
+
+    A signal that begins at midnight of no date is compared with a hypnogram of no date only.
+
+    Raises
+    ------
+    ValueError
+        If a date or time makes no sense.
+    """
+    midnight = signal.clock() if hypnogram.has_no_date else None
+    return _seconds_between(signal.start(0.0) or midnight, hypnogram.start(0.0))
+
+
+def _seconds_between(start: datetime | None, begins: datetime | None) -> float:
+    """Compare times of day, at most half a day apart."""
+    if start is None or begins is None:
+        return 0.0
+    seconds = (begins - start) / timedelta(seconds=1)
     return (seconds + _HALF_DAY) % (2 * _HALF_DAY) - _HALF_DAY
 
 

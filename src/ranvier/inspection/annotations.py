@@ -130,7 +130,9 @@ def count_stages(hypnogram: Hypnogram) -> Annotated:
 
 
 def _seconds(events: Events) -> float:
-    return sum(end - onset for onset, end in merge_overlapping(events.seizures().intervals()))
+    """Return how long there was a seizure; one of no known end counts nothing."""
+    spans = merge_overlapping(events.seizures().intervals())
+    return sum(end - onset for onset, end in spans if end > onset)
 
 
 def check_annotations(recording: Recording, where: str, path: Path | None) -> Iterator[Finding]:
