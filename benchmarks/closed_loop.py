@@ -3,7 +3,7 @@
     python benchmarks/closed_loop.py [FIGURE.svg]
 
 For each of three simulated monkeys, a Wiener filter, a Kalman filter and a GRU are trained on five
-minutes of reaches; eight users each then steer for two minutes, with latencies from 20 to 300 ms,
+minutes of reaches; eight users each then steer for two minutes, with latencies from 0 to 300 ms,
 with jitter, with lost bins and with units that fell silent. Given are means over all users with
 their 95 % interval, beside the R² of the same decoders on the last fifth of the reaches.
 """
@@ -23,7 +23,7 @@ from ranvier.simulate.movement import plan_units
 
 SUBJECTS, UNITS, DRAWS = 3, 60, 2000
 DECODERS = {"Wiener filter": "wiener", "Kalman filter": "kalman", "GRU": "gru"}
-LATENCIES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
+LATENCIES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 FAULTS = {
     "nothing else": Loop(0.05),
     "jitter up to 100 ms": Loop(0.05, jitter=0.1),

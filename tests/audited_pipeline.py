@@ -54,6 +54,8 @@ class Model:
         if "centred smoothing" in self.planted:
             smooth = np.convolve(np.nan_to_num(raw), np.ones(5) / 5, "same")
         smooth[np.isnan(raw)] = np.nan
+        if "scaling by length" in self.planted:
+            smooth = smooth * len(recording.read()) / (SECONDS * RATE)
         if "wrap-around" in self.planted:
             smooth[:2] = smooth[-2:]
         if "gap filled" in self.planted:

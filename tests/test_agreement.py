@@ -50,6 +50,23 @@ def test_nights_without_a_number_are_left_out_and_counted():
     assert (found.nights, found.left_out, found.bias) == (2, 2, 0.5)
 
 
+def test_the_bias_is_as_sure_as_there_are_persons():
+    values = [1, 1.2, 0.8, 3, 3.1, 2.9, 2, 2.1]
+    people = ["a"] * 3 + ["b"] * 3 + ["c"] * 2
+    found = bland_altman(values, np.zeros(8), people=people)
+    alone = bland_altman([1, 3, 2.05], np.zeros(3))
+    assert (found.nights, found.people) == (8, 3)
+    assert found.bias == pytest.approx(alone.bias)
+    assert found.bias_interval == pytest.approx(alone.bias_interval)
+    assert found.spread == pytest.approx(np.std(values, ddof=1))
+
+
+def test_nights_of_one_person_have_no_interval():
+    found = bland_altman([1, 2, 3], [0, 0, 0], people=["a"] * 3)
+    assert found.bias == 2
+    assert np.isnan([*found.bias_interval, *found.upper_interval]).all()
+
+
 def test_one_night_has_a_bias_and_no_limits():
     assert bland_altman([3], [1]).bias == 2
     assert np.isnan(bland_altman([3], [1]).upper)

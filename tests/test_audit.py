@@ -15,8 +15,9 @@ from ranvier.audit.changes import (
     with_signal,
 )
 from ranvier.audit.probes import ask_windows
+from ranvier.certificate import Certificate
 from ranvier.recording import Recording
-from ranvier.splits import Certificate, Fold
+from ranvier.splits import Fold
 from ranvier.truth import Hypnogram
 
 SPLIT = Parts(("01", "02", "03"), ("04",), ("05", "06"))
@@ -51,6 +52,7 @@ def test_nothing_is_found_in_a_clean_pipeline(recordings):
         ("gap filled", "window over a gap"),
         ("centred smoothing", "centred smoothing"),
         ("wrap-around", "wrap-around index"),
+        ("scaling by length", "length of the recording"),
         ("labels as first state", "labels in the outputs"),
         ("an untold shift", "something untold from the test part"),
     ],
@@ -206,7 +208,7 @@ def test_another_future_leaves_the_past_and_what_is_missing(recordings):
 
 def test_other_counts_are_counts():
     counts = np.random.default_rng(0).poisson(2, (200, 3))
-    recording = Recording.from_array(counts, 20, "abc", unit="count")
+    recording = Recording.from_array(counts, 20, ["a", "b", "c"], unit="count")
     changed = with_other_signal(recording).read()
     assert (changed >= 0).all()
     np.testing.assert_array_equal(changed, np.round(changed))

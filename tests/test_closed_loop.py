@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier.closed_loop import HOLD, RADIUS, Control, Loop, Trial, steer
+from ranvier.closed_loop import HOLD, RADIUS, Control, Loop, Trial, _Users, steer
 from ranvier.simulate import simulate_reaches
 from ranvier.simulate.movement import plan_units
 
@@ -30,6 +30,42 @@ def test_throughput_falls_as_latency_grows(decoder, units):
     ]
     assert found == sorted(found, reverse=True)
     assert found[0] > 1.5 * found[-1]
+
+
+def people(users: int, latency: float = 0.0) -> _Users:
+    return _Users(users, 0.05, Loop(latency), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(("latency", "bins"), [(0, 0), (0.02, 1), (0.05, 1), (0.07, 2), (0.15, 3)])
+def test_the_cursor_moves_from_the_first_bin_on_that_is_not_before_the_latency(latency, bins):
+    one = people(1, latency)
+    one.receive(np.ones((1, 2)))
+    moved = []
+    for _ in range(5):
+        one.move()
+        moved.append(one.velocity[0, 0])
+    assert moved == [0.0] * bins + [1.0] * (5 - bins)
+
+
+@pytest.mark.parametrize("users", [1, 2])
+def test_a_velocity_that_comes_late_does_not_replace_a_newer_one(users):
+    one, moved = people(users), []
+    for number, late in enumerate([(0, 0), (0.1, 0.05), (0, 0.35)]):
+        one.send(np.full((users, 2), number + 1.0), np.array(late[:users]))
+        one.move()
+        moved.append(one.velocity[0, 0])
+    for _ in range(4):
+        one.move()
+        moved.append(one.velocity[0, 0])
+    assert moved == [1, 1, 3, 3, 3, 3, 3]
+
+
+def test_nothing_is_known_of_a_user_who_came_to_the_end_of_no_target(decoder, units):
+    (control,) = steer(decoder, units, users=1, seconds=0.2)
+    assert control.trials == []
+    assert np.isnan(
+        [control.reached, control.seconds, control.efficiency, control.throughput]
+    ).all()
 
 
 def test_lost_bins_and_silent_units_cost_throughput(decoder, units):

@@ -17,8 +17,8 @@ from ranvier.drift import (
     fit_watch,
     refit_readout,
 )
-from ranvier.drift.matrix import FULL, READOUT, RUNNING, WEIGHTED, ZERO
-from ranvier.drift.readout import Choice, Seen, _Normal, look
+from ranvier.drift.matrix import FULL, READOUT, RUNNING, WEIGHTED, ZERO, _in_order
+from ranvier.drift.readout import Choice, Seen, _choose, _Normal, look
 from ranvier.figures_drift import as_file, drift_matrix_figure, minutes_figure
 from ranvier.fitting import train
 from ranvier.formats import write_binned
@@ -221,6 +221,11 @@ def test_the_last_part_of_a_day_is_not_for_calibration(wiener, first_and_last):
         calibration_curve(wiener, first_and_last[1], minutes=(4,))
 
 
+def test_days_with_one_name_are_put_in_order_by_their_start(first_and_last):
+    first, last = (replace(day, name="reach") for day in first_and_last)
+    assert _in_order([last, first]) == [first, last]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -244,6 +249,17 @@ def test_what_cannot_be_refitted_is_refused(wiener, first_and_last):
     ):
         with pytest.raises(ValueError, match=message):
             refit_readout(*wrong[:2], minutes=wrong[2])
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1])
+def test_a_refit_is_chosen_by_the_axes_that_move_alone(value):
+    rng = np.random.default_rng(0)
+    features, moved = rng.normal(size=(200, 3)), rng.normal(size=200)
+    old = np.ones((2, 3)), np.zeros(2)
+    still = Seen(features, np.column_stack([moved, np.full(200, value)]))
+    alone = _choose(Seen(features, moved[:, None]), (old[0][:1], old[1][:1]), 0)
+    assert _choose(still, old, 0) == alone
+    assert alone.pull > 1
 
 
 @pytest.fixture(scope="module")
@@ -304,9 +320,19 @@ def test_a_watch_needs_a_day_that_is_known_and_long_enough(first_and_last):
         (replace(day, trajectory=None), "has no trajectory to learn from"),
         (day.until(100), "must be at most a third of 1000 bins"),
         (days(0, units=3)[0], "Invalid recording: 3 channels, must be at least 4"),
+        (moving(day, np.nan), "movement is known in 0 of 3000 bins, must be in at least 600"),
+        (moving(day, np.nan, since=300), "movement is known in 296 of 3000 bins"),
+        (moving(day, 0.1), "does not move, must move on at least one axis"),
     ):
         with pytest.raises(ValueError, match=message):
             fit_watch(wrong)
+
+
+def moving(day: Recording, value: float, *, since: int = 0) -> Recording:
+    """Return the day with another movement from a bin on."""
+    values = day.trajectory.values.copy()
+    values[since:] = value
+    return replace(day, trajectory=replace(day.trajectory, values=values))
 
 
 def test_figures_show_each_way(first_and_last, wiener):

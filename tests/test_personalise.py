@@ -11,7 +11,7 @@ from conftest import LABELS, QUICK
 import ranvier as rv
 from ranvier.__main__ import main
 from ranvier.decoder import weights_hash
-from ranvier.personal import network_of, personalise
+from ranvier.personal import Personalised, network_of, personalise
 from ranvier.personal.course import Course, EventsWithin, Past
 from ranvier.personal.gains import personalised_scores
 from ranvier.personal.threshold import _middle
@@ -78,6 +78,13 @@ def test_recordings_without_a_start_are_put_in_order_by_name_and_this_is_said():
     assert course.notes == (
         "no recording says when it began: their names are taken for their order",
     )
+
+
+@pytest.mark.parametrize("name", ["run-{}", "chb01_{}+", "{}"])
+def test_numbers_in_names_are_taken_as_numbers(name):
+    runs = [replace(bare(n, None), name=name.format(n)) for n in (10, 2, 11, 1)]
+    ordered = [one.name for one in Course.of(runs).recordings]
+    assert ordered == [name.format(n) for n in (1, 2, 10, 11)]
 
 
 def test_recordings_of_an_unknown_subject_are_taken_for_one_patient_and_this_is_said():
@@ -231,6 +238,22 @@ def test_statistics_of_the_training_patients_are_kept(decoder):
     network(torch.zeros(1, 2, len(decoder.channels), 100), network.initial_state(1))
     assert network.training
     assert not network.norm.training
+
+
+def test_two_patients_whose_recordings_share_names_are_refused(decoder):
+    patients = [
+        (
+            untuned(decoder, who),
+            [replace(record(run), name=f"run-{run}", subject=who) for run in (0, 1)],
+        )
+        for who in ("1", "2")
+    ]
+    with pytest.raises(ValueError, match="'run-1' is there for two patients, names must be unique"):
+        personalised_scores(patients)
+
+
+def untuned(decoder, subject: str) -> Personalised:
+    return Personalised(decoder, decoder, subject, "all", False, {}, (0.0, 0.0), 180.0, None)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from html import unescape
 import numpy as np
 import pytest
 
+from ranvier.certificate import Certificate
 from ranvier.decisions import StageRule
 from ranvier.decoder import Decoder
 from ranvier.decoding import Prediction
@@ -17,7 +18,7 @@ from ranvier.recording import Recording
 from ranvier.report import write_report
 from ranvier.report_sleep import choose_night
 from ranvier.report_sleep_statistics import measure_nights
-from ranvier.splits import Certificate, Fold
+from ranvier.splits import Fold
 from ranvier.tasks.sleep_statistics import STATISTICS
 from ranvier.truth import SLEEP_STAGES, Hypnogram
 
@@ -195,6 +196,11 @@ def test_every_statistic_has_its_definition_beside_it(usual_page):
     assert re.search(r"<summary>a: TST \d+\.\d min \(scorer 35\.0\)", said)
 
 
+def test_one_subject_is_said_to_be_one():
+    assert evaluation(night()).scores.headline().endswith("epochs of 1 new subject.")
+    assert evaluation(night(), night("b")).scores.headline().endswith("epochs of 2 new subjects.")
+
+
 def test_one_night_is_not_folded_and_has_no_intervals_or_differences(tmp_path):
     page = page_of(evaluation(night()), tmp_path)
     assert "<details>" not in section_of(page, "Sleep statistics of each night")
@@ -204,7 +210,7 @@ def test_one_night_is_not_folded_and_has_no_intervals_or_differences(tmp_path):
 
 def test_intervals_of_few_nights_are_as_drawn_and_said_to_be_so(usual_page):
     said = section_of(usual_page, "Sleep statistics of each night")
-    assert "none is widened, as fewer than 9 nights of others are known" in said
+    assert "none is widened, as nights of fewer than 9 others are known" in said
     assert said.count("90 % interval, as drawn</th>") == 3
 
 
@@ -228,6 +234,24 @@ def test_bland_altman_plots_say_bias_and_limits(usual_page):
     said = section_of(usual_page, "Agreement over nights")
     for name in ("TST", "WASO", "SE", "REM"):
         assert re.search(rf"{name}: bias [+−]\d+\.\d (min|%) \(95 % interval", said)
+
+
+def test_nights_of_the_same_persons_are_counted_as_such(tmp_path):
+    made = [night(who, name=f"{who}{n}", seed=n) for who in "abc" for n in range(3)]
+    said = section_of(page_of(evaluation(*made), tmp_path), "Agreement over nights")
+    assert "; 9 nights of 3 persons." in said
+
+
+def test_nights_of_one_person_have_no_interval_of_the_bias(tmp_path):
+    made = [night("a", name=f"a{n}", seed=n) for n in range(3)]
+    said = section_of(page_of(evaluation(*made), tmp_path), "Agreement over nights")
+    assert "nan" not in said
+    assert "; 3 nights of 1 person." in said
+
+
+def test_many_nights_of_few_persons_do_not_widen(tmp_path):
+    made = evaluation(*(night(who, name=f"{who}{n}", seed=n) for who in "abc" for n in range(5)))
+    assert np.isnan(measure_nights(made)[0].widened["TST"].low)
 
 
 def test_hostile_names_are_escaped_everywhere(tmp_path):

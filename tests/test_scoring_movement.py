@@ -18,6 +18,7 @@ from ranvier.recipe import recipe_from
 from ranvier.scoring.movement import MovementScores
 from ranvier.scoring.movement_comparison import Comparison
 from ranvier.splits import PARTS_IN_TIME, cut_in_time
+from ranvier.tasks.movement import MovementTask
 from ranvier.tasks.movement_scores import MovementScore, Sums, on_common_samples
 
 SMALL = {"network": "wiener", "network_settings": {"window": 4, "least": 1}}
@@ -76,6 +77,30 @@ def test_an_axis_that_stands_still_counts_in_no_mean():
     still = replace(one, targets=one.targets * [0.0, 1.0])
     assert np.isnan(still.r2[0])
     assert still.uniform == still.r2[1]
+
+
+@pytest.mark.parametrize("value", [0.1, 1e6 / 3, -7.7])
+def test_an_axis_stands_still_at_whatever_value_it_does(value):
+    one = scored()
+    still = replace(one, targets=np.column_stack([np.full(400, value), one.targets[:, 1]]))
+    assert np.isnan([still.r2[0], still.snr[0]]).all()
+    assert still.uniform == still.r2[1]
+    drawn = Sums.of(still, still.units).drawn(np.ones((1, still.units.number)))
+    assert drawn["uniform"] == pytest.approx(still.uniform)
+    assert np.isnan(replace(still, targets=np.full((400, 2), value)).weighted)
+
+
+def test_a_small_axis_beside_a_large_one_is_drawn_as_well():
+    one = scored()
+    apart = replace(one, targets=one.targets * [1e-6, 1.0], outputs=one.outputs * [1e-6, 1.0])
+    drawn = Sums.of(apart, apart.units).drawn(np.ones((1, apart.units.number)))
+    assert drawn["uniform"] == pytest.approx(one.uniform)
+
+
+def test_an_axis_that_stands_still_is_not_scaled():
+    mean, spread = MovementTask().scaling(np.array([[0.1, 0.0]] * 3 + [[np.nan, 1.0]]))
+    assert mean[0] == pytest.approx(0.1)
+    assert spread[0] == 1
 
 
 def test_scores_without_samples_are_not_known():
@@ -161,6 +186,32 @@ def test_tested_parts_of_one_recording_are_one_session_whose_trials_are_drawn():
     assert one.drawn_from == "80 trials"
     assert 0 < one.difference("gru")[1] < one.difference("gru")[2]
     assert len(one.session_differences("gru")) == 1
+
+
+def test_sessions_of_unequal_length_are_drawn_with_all_their_parts():
+    noises = {"a_part-1": 0.2, "a_part-2": 0.2, "a_part-3": 0.2, "b": 1.5}
+    decoders = {
+        name: {part: scored(n + more, seed=1) for part, n in noises.items()}
+        for name, more in {"gru": 0.0, "ridge": 0.1}.items()
+    }
+    one = Comparison.of(decoders, ("ridge",))
+    value, low, high = one.difference("gru")
+    drawn = one._draws["gru"]["uniform"]
+    assert (one.drawn_from, low < value < high) == ("2 sessions", True)
+    assert {round(v, 9) for v in drawn} == {round(v, 9) for v in _two_drawn(one)}
+
+
+def _two_drawn(one: Comparison) -> list[float]:
+    values = [one.decoders["gru"][name].uniform for name in one.recordings]
+    return [np.mean(values[:3]), np.mean(values), values[3]]
+
+
+def test_a_part_in_which_nothing_moves_leaves_the_interval_of_the_others():
+    one = trials(0.3)
+    still = replace(one, targets=np.full((400, 2), 0.1))
+    decoders = {name: {"a_part-1": one, "a_part-2": still} for name in ("gru", "ridge")}
+    low, high = Comparison.of(decoders, ("ridge",)).interval("gru")
+    assert low < one.uniform < high
 
 
 def test_too_little_to_draw_from_has_no_interval():
@@ -336,6 +387,12 @@ def test_shuffling_keeps_rates_and_gaps_and_moves_far_enough(prepared):
 def test_the_autocorrelation_of_a_slow_wave_fades_within_a_quarter():
     wave = np.sin(2 * np.pi * np.arange(1000) / 100)[:, None]
     assert 20 <= forgets(wave) <= 26
+
+
+def test_an_axis_that_stands_still_is_forgotten_at_once():
+    wave = np.sin(np.arange(400) / 20)
+    still = np.column_stack([wave, np.full(400, 0.1)])
+    assert forgets(still) == forgets(wave[:, None])
 
 
 def test_movement_near_a_gap_is_left_out_at_every_lag():

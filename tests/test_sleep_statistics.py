@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ranvier.tasks.sleep_chain import StageChain
 from ranvier.tasks.sleep_statistics import STATISTICS, sleep_statistics, statistics_table
 from ranvier.truth import SLEEP_STAGES, Hypnogram
 
@@ -146,3 +147,9 @@ def test_where_all_is_scored_the_parts_add_up_to_time_in_bed(stages):
         assert found["SOL"] + found["TST"] + found["WASO"] == pytest.approx(found["TIB"])
         shares = [found[f"{stage} share"] for stage in SLEEP_STAGES[1:]]
         assert np.sum(shares) == pytest.approx(100)
+
+
+def test_a_night_without_an_epoch_is_refused():
+    for measured in (sleep_statistics, lambda night: StageChain.of([night])):
+        with pytest.raises(ValueError, match="Invalid hypnogram: it has no epoch, must have"):
+            measured(Hypnogram((), 0.0))

@@ -2,18 +2,29 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from ranvier.__main__ import main
+from ranvier.fitting import prepare_annotated
 from ranvier.formats.binned import write_binned
 from ranvier.recipe import Recipe, packaged_recipe
 from ranvier.recording import COUNT, Recording
-from ranvier.timesteps import ATTENTION, OCCLUSION, PUBLISHED, VALIDATION, newest_with
+from ranvier.timesteps import (
+    ATTENTION,
+    OCCLUSION,
+    PUBLISHED,
+    VALIDATION,
+    _choices,
+    known_blocks,
+    newest_with,
+)
 from ranvier.timesteps import select_timesteps as select
+from ranvier.timesteps.study import Outputs, Study, as_logits
 from ranvier.training import Training
-from ranvier.truth import Trajectory
+from ranvier.truth import Events, Trajectory
 
 PLANTED, FULL = 3, 8
 
@@ -106,6 +117,57 @@ def test_attention_is_looked_up_on_the_training_part_and_as_published_on_the_tes
     assert found.attention.shape == (2, FULL)
     assert found.attention.sum(axis=1) == pytest.approx(1)
     assert [len(own) for own in found.prices.values()] == [2] * 4
+
+
+def seizure_study(tmp_path, recordings) -> Study:
+    prepared = prepare_annotated(recordings, Recipe(), tmp_path, None)
+    names = tuple(one.subject for one in prepared)
+    return Study(Recipe(), prepared, (names[:1], names[1:2]), names[2:], tmp_path)
+
+
+def test_qualities_are_of_logits_as_when_training(tmp_path, decoder, recordings):
+    study = seizure_study(tmp_path, recordings[::2])
+    (one,) = [one for one in study.prepared if one.subject == study.test[0]]
+    found = decoder.predict_prepared(one)
+    told = study.outputs(decoder, study.test[:1]).values[:, 0]
+    expected = found.probability[found.valid][: len(told)]
+    assert 1 / (1 + np.exp(-told)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_certain_probabilities_have_finite_logits():
+    assert np.isfinite(as_logits(np.array([[0.0], [1.0]]))).all()
+    assert as_logits(np.array([[0.5, 0.3, 0.2]])) == pytest.approx(np.log([[0.5, 0.3, 0.2]]))
+
+
+def test_the_area_of_outputs_without_a_seizure_is_not_known(tmp_path, recordings):
+    study = seizure_study(tmp_path, recordings[::2])
+    values = np.linspace(-1, 1, 6)[:, None]
+    assert np.isnan(study.quality(Outputs(np.arange(6), values, np.zeros(6))))
+    assert study.quality(Outputs(np.arange(6), values, np.repeat([0.0, 1.0], 3))) == 1
+
+
+def test_blocks_whose_quality_is_not_known_are_left_out_and_counted():
+    validation = np.array([[[0.7, 0.8], [np.nan, np.nan]], [[0.6, 0.8], [np.nan, 0.5]]])
+    assert known_blocks(validation).tolist() == [True, False]
+    with pytest.raises(ValueError, match="Invalid blocks: the quality of none of 1 is known"):
+        known_blocks(validation[:, 1:])
+
+
+def test_what_is_left_out_stands_in_the_curve(selected):
+    assert selected.curve()[0][1] == "validation"
+    assert replace(selected, left_out=1).curve()[0][1] == "validation, 4 of 5 blocks"
+
+
+def test_occlusion_of_a_block_that_tells_nothing_chooses_nothing():
+    study = SimpleNamespace(attends=False, occluded=lambda *_: np.full(2, np.nan))
+    assert _choices(study, 0, (4, 8), np.array([0.8, 0.8]), 0.01, 0.9) == {VALIDATION: 4}
+
+
+def test_a_test_part_without_a_seizure_is_refused(tmp_path, recordings):
+    calm = replace(recordings[4], events=Events((), recordings[4].duration))
+    study = seizure_study(tmp_path, [recordings[0], recordings[2], calm])
+    with pytest.raises(ValueError, match="Invalid recordings: the test part"):
+        study.check_test()
 
 
 @pytest.mark.parametrize(

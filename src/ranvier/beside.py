@@ -21,7 +21,7 @@ from ranvier.decoding import Output, Prediction, collect
 from ranvier.networks import make_network
 from ranvier.recording import Array
 from ranvier.store import Prepared
-from ranvier.tasks.movement import r2
+from ranvier.tasks.movement import centred, r2
 from ranvier.tasks.movement_scores import mean_known, surrounded
 
 RIDGE, KALMAN, MEAN, SHUFFLED = "ridge", "Kalman", "mean", "shuffled"
@@ -157,8 +157,7 @@ def forgets(values: Array) -> int:
     known = values[~np.isnan(values).any(axis=1)]
     if len(known) < 2:
         return 1
-    centred = known - known.mean(axis=0)
-    spectrum = np.abs(np.fft.rfft(centred, 2 * len(known), axis=0)) ** 2
+    spectrum = np.abs(np.fft.rfft(centred(known), 2 * len(known), axis=0)) ** 2
     products = np.fft.irfft(spectrum, axis=0)[: len(known)]
     faded = products <= FADED * products[0]
     return max(1, int(faded.argmax(axis=0).max()))

@@ -39,8 +39,9 @@ class Loop:
     Parameters
     ----------
     latency, jitter
-        Seconds from the end of a bin until the cursor moves by it, and the most that comes on top
-        of it by chance.
+        Seconds from the end of a bin until its velocity is there, and the most that comes on top
+        of it by chance. The cursor moves by it from the first bin on that is not before that, so
+        0.02 s is a whole bin of 0.05 s. A velocity that comes after a newer one is left out.
     lost
         Share of bins that never arrive; the decoder gets a gap and the cursor stands still.
     silent
@@ -89,8 +90,8 @@ class Control:
 
     @property
     def reached(self) -> float:
-        """Share of the targets."""
-        return float(np.mean([trial.reached for trial in self.trials]))
+        """Share of the targets; NaN without one."""
+        return _ratio(sum(trial.reached for trial in self.trials), len(self.trials))
 
     @property
     def seconds(self) -> float:
@@ -106,9 +107,13 @@ class Control:
 
     @property
     def throughput(self) -> float:
-        """Bits per second: difficulty of what was reached over all of the time."""
+        """Bits per second: difficulty of what was reached over all of the time; NaN without one."""
         bits = sum(trial.bits for trial in self.trials if trial.reached)
-        return float(bits / sum(trial.seconds for trial in self.trials))
+        return _ratio(bits, sum(trial.seconds for trial in self.trials))
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole else float("nan")
 
 
 def steer(
@@ -186,7 +191,8 @@ class _Users:
         self.start, self.began = self.cursor.copy(), np.zeros(self.count)
         self.inside, self.path = np.zeros(self.count), np.zeros(self.count)
         self.velocity = np.zeros((self.count, 2))
-        self.coming: list[tuple[Array, Array]] = []
+        self.coming: list[tuple[int, Array, Array]] = []
+        self.newest = np.full(self.count, -1)
 
     def silenced(self, units: Units) -> Units:
         """Return the units, some of which do not fire any more."""
@@ -211,15 +217,19 @@ class _Users:
     def receive(self, velocity: Array) -> None:
         """Send velocities on their way; what is not valid is a standstill."""
         late = self.loop.latency + self.loop.jitter * self.rng.random(self.count)
-        due = np.maximum(0, np.round(late / self.step)).astype(int) + self.now
-        self.coming.append((due, np.nan_to_num(velocity)))
+        self.send(velocity, late)
+
+    def send(self, velocity: Array, late: Array) -> None:
+        """Let velocities arrive with the first bin that is not before they are due."""
+        due = self.now + np.ceil(late / self.step - 1e-9)
+        self.coming.append((self.now, due, np.nan_to_num(velocity)))
 
     def move(self) -> None:
         """Let a bin pass: cursors go on, targets are reached or given up."""
-        for due, velocity in self.coming:
-            arrived = due <= self.now
-            self.velocity[arrived] = velocity[arrived]
-        self.coming = [one for one in self.coming if (one[0] > self.now).any()]
+        for sent, due, velocity in self.coming:
+            arrived = (due <= self.now) & (sent > self.newest)
+            self.velocity[arrived], self.newest[arrived] = velocity[arrived], sent
+        self.coming = [one for one in self.coming if (one[1] > self.now).any()]
         before = self.cursor
         self.cursor = np.clip(before + self.velocity * self.step, -EDGE, EDGE)
         self.path += np.linalg.norm(self.cursor - before, axis=1)

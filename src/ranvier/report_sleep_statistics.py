@@ -12,7 +12,7 @@ from numpy.random import Generator
 from ranvier import figures_sleep, page
 from ranvier.figures_sleep import StagedNight, staged_nights
 from ranvier.page import Cell
-from ranvier.splits import person
+from ranvier.splits import patient
 from ranvier.tasks import agreement
 from ranvier.tasks.sleep_chain import StageChain
 from ranvier.tasks.sleep_intervals import (
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ranvier.all_folds import AllFolds
 
 LEVEL, FEWEST = 0.9, 9
-"""Of the intervals, and how many nights of others it takes to widen them to that."""
+"""Of the intervals, and how many other persons' nights it takes to widen them to that."""
 STATISTICS_SAID = (
     "Lights are taken to be off from the first epoch to the last. An epoch that is not known of "
     "both scorer and network counts as unscored for both. The network's number is that of the most "
@@ -37,7 +37,7 @@ STATISTICS_SAID = (
     "number may lie outside.",
     "As drawn, an interval leaves out what the network gets wrong all night, and is too narrow on "
     "real nights. It is widened by how far the scorer was outside in nights of other persons, "
-    f"where there are at least {FEWEST}.",
+    f"where there are at least {FEWEST} of these.",
 )
 WIDENED, AS_DRAWN = "90 % interval", "90 % interval, as drawn"
 NO_NIGHT = "There are none: no night has an epoch."
@@ -45,8 +45,8 @@ COMPARED = ("TST", "WASO", "SE", "REM")
 """Statistics of which the agreement over nights is drawn."""
 BLAND_ALTMAN = (
     "Each dot is a night. The line is the mean difference of the network from the scorer (bias), "
-    "the dashed lines lie 1.96 standard deviations of the differences from it (limits of "
-    "agreement)."
+    "in which each person counts the same, the dashed lines lie 1.96 standard deviations of the "
+    "differences from it (limits of agreement). The interval is over persons."
 )
 LEAST_NIGHTS = 3
 OPEN_NIGHTS = 1
@@ -130,13 +130,15 @@ def _measure(
             first=float(night.edges[0]),
             knowledge=knowledge,
         )
-    return MeasuredNight(night.name, person(night.subject), scorer, found, found)
+    return MeasuredNight(night.name, patient(night.subject), scorer, found, found)
 
 
 def _widen(measured: Sequence[MeasuredNight]) -> list[MeasuredNight]:
     by_person = {}
     for who in {one.person for one in measured}:
         others = [one for one in measured if one.person != who]
+        if len({one.person for one in others}) < FEWEST:
+            others = []
         known = [one.network for one in others], [one.scorer for one in others]
         by_person[who] = widening(*known, level=LEVEL)
     return [replace(one, widened=widened(one.network, by_person[one.person])) for one in measured]
@@ -161,7 +163,7 @@ def _held(measured: Sequence[MeasuredNight]) -> str:
         return "There are no intervals: no night of a training part was tested in another fold."
     said = f"The number of the scorer lies inside {_share_of(drawn)} of the intervals as drawn"
     if not wide:
-        return f"{said}; none is widened, as fewer than {FEWEST} nights of others are known."
+        return f"{said}; none is widened, as nights of fewer than {FEWEST} others are known."
     return f"{said}, and inside {_share_of(wide)} of those widened."
 
 
@@ -236,13 +238,15 @@ def bland_altman(measured: Sequence[MeasuredNight]) -> str:
 
 def _bland_altman(name: str, measured: Sequence[MeasuredNight]) -> str:
     both = np.array([(one.scorer[name], one.network[name].value) for one in measured])
-    agreed = agreement.bland_altman(both[:, 1], both[:, 0])
+    people = [one.person for one in measured]
+    agreed = agreement.bland_altman(both[:, 1], both[:, 0], people=people)
     if agreed.nights < LEAST_NIGHTS:
         return page.paragraph(f"{name}: known of only {page.count(agreed.nights, 'night')}.")
     unit = STATISTICS[name].unit
     svg = figures_sleep.bland_altman_figure(name, unit, both[:, 0], both[:, 1], agreed)
-    pairs = (agreed.bias_interval, (agreed.lower, agreed.upper))
-    sure, limits = ("{:+.1f} to {:+.1f}".format(*pair) for pair in pairs)
-    said = f"bias {agreed.bias:+.1f} {unit} (95 % interval {sure}), limits {limits}"
-    caption = f"{name}: {said}; {page.count(agreed.nights, 'night')}."
+    sure = " (95 % interval {:+.1f} to {:+.1f})".format(*agreed.bias_interval)
+    said = f"bias {agreed.bias:+.1f} {unit}{sure if agreed.people > 1 else ''}"
+    limits = f"limits {agreed.lower:+.1f} to {agreed.upper:+.1f}"
+    over = f"{page.count(agreed.nights, 'night')} of {page.count(agreed.people, 'person')}"
+    caption = f"{name}: {said}, {limits}; {over}."
     return page.figure(svg, caption.replace("-", "−"), look="half")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -41,28 +42,32 @@ class Early(NamedTuple):
 def ask_future(trained: Trained, recording: Recording, *, seed: int = 0) -> Found:
     """Ask whether an output changes with what comes later, and how far it looks ahead.
 
+    Where none does, it is also asked whether one changes when nothing comes later.
+
     Parameters
     ----------
     trained
         What is asked.
     recording
-        Is changed from some samples on, to its end.
+        Is changed from some samples on, to its end, and ended there.
     seed
         Of what is put there.
     """
     before = trained.predict(recording)
     cuts = _cuts(recording, before)
-    seen = _look(trained, recording, before, cuts, seed)
-    where = next((name for name in before if any(e.changed.any() for e in seen[name])), "")
-    if not where:
+    other = partial(with_other_future, recording, seed=seed)
+    seen = _look(trained, recording, before, cuts, other)
+    if not (where := _first_changed(seen)):
         told = [early for of_one in seen.values() for early in of_one]
         heard = any(len(e.leads) for e in told) and any(e.after > TIGHT for e in told)
-        return Found(unasked="" if heard else f"no output changes with {recording.name}")
+        if not heard:
+            return Found(unasked=f"no output changes with {recording.name}")
+        return _ask_length(trained, recording, before, cuts)
     if (fault := _far(where, seen[where])) is None:
         hop = float(np.median(np.diff(before[where].times)))
         step = max(1.0, hop * recording.layout.rate / FINE)
         finer = [cut + round(i * step) for cut in cuts for i in range(1, FINE)]
-        near = _look(trained, recording, before, finer, seed)[where]
+        near = _look(trained, recording, before, finer, other)[where]
         fault = _near(where, [*seen[where], *near])
     return Found((fault,))
 
@@ -80,12 +85,12 @@ def _look(
     recording: Recording,
     before: Mapping[str, Outputs],
     cuts: Sequence[int],
-    seed: int,
+    other: Callable[[int], Recording],
 ) -> dict[str, list[Early]]:
-    """Change the signal from each of these samples on, and see what changes of what was before."""
+    """Change what comes from each of these samples on, and see what changes of what was before."""
     seen: dict[str, list[Early]] = {name: [] for name in before}
     for cut in cuts:
-        after = trained.predict(with_other_future(recording, cut, seed=seed))
+        after = trained.predict(other(cut))
         second = cut / recording.layout.rate
         for name, old in before.items():
             sizes = changes(old, after[name])
@@ -94,6 +99,25 @@ def _look(
             leads = second - old.times[early]
             seen[name].append(Early(leads, sizes[early], float(late.max(initial=0.0))))
     return seen
+
+
+def _first_changed(seen: Mapping[str, Sequence[Early]]) -> str:
+    return next((name for name, own in seen.items() if any(e.changed.any() for e in own)), "")
+
+
+def _ask_length(
+    trained: Trained, recording: Recording, before: Mapping[str, Outputs], cuts: Sequence[int]
+) -> Found:
+    """End the recording at each cut, and ask whether an output from before changes."""
+    rate = recording.layout.rate
+    try:
+        seen = _look(trained, recording, before, cuts, lambda cut: recording.until(cut / rate))
+    except ValueError:
+        return Found(unasked="the pipeline refuses a shorter recording")
+    if not (where := _first_changed(seen)):
+        return Found()
+    text = f"the {where} change with how long the recording is"
+    return Found((Fault("length of the recording", text),))
 
 
 def _far(where: str, seen: Sequence[Early]) -> Fault | None:

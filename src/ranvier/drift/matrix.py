@@ -211,10 +211,9 @@ def _in_order(recordings: Sequence[Recording]) -> list[Recording]:
             )
         if one.trajectory is None:
             raise ValueError(f"Invalid recordings: {one.name} has no trajectory, must have one")
-    starts = {one.name: one.start for one in recordings}
-    if None in starts.values():
+    if any(one.start is None for one in recordings):
         return list(recordings)
-    return sorted(recordings, key=lambda one: str(starts[one.name]))
+    return sorted(recordings, key=lambda one: str(one.start))
 
 
 def _parts(days: Sequence[Recording], minutes: float) -> tuple[list[Recording], list[Recording]]:

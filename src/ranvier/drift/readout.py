@@ -13,15 +13,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ranvier.certificate import Certificate
 from ranvier.decoder import Decoder, weights_hash
 from ranvier.drift.pooling import pool_models
 from ranvier.features import Standardise
 from ranvier.fitting import versions
 from ranvier.recording import Array, Recording
-from ranvier.splits import Certificate, Fold
+from ranvier.splits import Fold
 from ranvier.stages import build
 from ranvier.store import Stages, code_hash
-from ranvier.tasks.movement import SCORER
+from ranvier.tasks.movement import SCORER, centred
 
 PULLS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 1e3)
 """Penalties to choose from, in multiples of the mean sum of squares of a feature; the last leaves
@@ -164,15 +165,16 @@ def _check_enough(rows: int, learnt: Recording, overlap: int) -> None:
 
 
 def _choose(seen: Seen, old: tuple[Array, Array], overlap: int) -> Choice:
-    """Return what errs least on blocks held out."""
+    """Return what errs least on blocks held out, on the axes that move."""
     choices = [Choice(pull, towards) for towards in ("old", "zero") for pull in PULLS]
-    lost = np.zeros(len(choices))
+    spread = (centred(seen.targets) ** 2).mean(axis=0)
+    moves, lost = spread > 0, np.zeros(len(choices))
     for rest, held in _held_out(len(seen.targets), overlap):
         normal = _Normal.of(Seen(*(part[rest] for part in seen)))
         for i, choice in enumerate(choices):
             weights, offset = normal.solved(old[0], choice)
             left = seen.targets[held] - seen.features[held] @ weights.T - offset
-            lost[i] += (left**2 / seen.targets.var(axis=0)).sum()
+            lost[i] += (left[:, moves] ** 2 / spread[moves]).sum()
     return choices[int(lost.argmin())]
 
 

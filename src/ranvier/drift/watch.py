@@ -21,6 +21,7 @@ import numpy as np
 
 from ranvier.recording import Array, Layout, Recording
 from ranvier.streaming import Stage, State
+from ranvier.tasks.movement import centred
 
 HISTORY = 0.5
 """Seconds of counts that a half looks at."""
@@ -129,8 +130,8 @@ def fit_watch(
     Raises
     ------
     ValueError
-        If the movement is not known, there are fewer than four channels, the recording is shorter
-        than three windows, or the hop is longer than the window.
+        If too little movement is known or nothing moves, there are fewer than four channels, the
+        recording is shorter than three windows, or the hop is longer than the window.
     """
     bins, every = (round(one * recording.layout.rate) for one in (seconds, hop))
     _check(recording, bins, every)
@@ -140,10 +141,11 @@ def fit_watch(
     targets = recording.trajectory.targets(_times(recording, history), 0.0)
     whole &= ~np.isnan(targets).any(axis=1)
     rows, targets = rows[whole], targets[whole]
+    pieces = round(PIECE * recording.layout.rate)
+    _check_known(recording, targets, max(bins, BLOCKS * pieces))
     sides = _deal(len(recording.layout.channels), seed)
     apart, moved = _held_out(rows, targets, sides, history)
     expected = np.stack([_grows(a, m) for a, m in zip(apart.T, moved.T, strict=True)])
-    pieces = round(PIECE * recording.layout.rate)
     threshold = STEEP * _spread(apart, moved, expected, pieces) / np.sqrt(bins / pieces)
     halves = _solved(rows, targets, sides)
     return Watch(recording.layout, halves, expected, float(threshold), history, bins, every)
@@ -159,6 +161,18 @@ def _check(recording: Recording, bins: int, every: int) -> None:
         raise ValueError(
             f"Invalid seconds and hop: {bins} and {every} bins, must be at most a third of "
             f"{recording.samples} bins and at most the window"
+        )
+
+
+def _check_known(recording: Recording, targets: Array, least: int) -> None:
+    if len(targets) < least:
+        raise ValueError(
+            f"Invalid recording: {recording.name}, its movement is known in {len(targets)} of "
+            f"{recording.samples} bins, must be in at least {least}"
+        )
+    if not centred(targets).any():
+        raise ValueError(
+            f"Invalid recording: {recording.name} does not move, must move on at least one axis"
         )
 
 

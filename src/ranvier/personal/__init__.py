@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ranvier.certificate import Certificate
+from ranvier.datasets import opened
 from ranvier.decoder import Decoder, weights_hash
 from ranvier.decoding import rule_as_dict
 from ranvier.fit import fit
@@ -29,14 +31,15 @@ from ranvier.networks import make_network
 from ranvier.personal.course import Course, Past
 from ranvier.personal.threshold import held_out_f1, with_own_threshold
 from ranvier.recipe import Recipe, packaged_recipe
-from ranvier.recording import Array, Recording
-from ranvier.splits import Certificate, Fold, person
+from ranvier.recording import Array
+from ranvier.splits import Fold, person
 from ranvier.store import Prepared, code_hash
 from ranvier.tasks.seizure import SeizureTask
 from ranvier.training import Training
 
 if TYPE_CHECKING:
     from ranvier.checkpoint import Progress
+    from ranvier.formats import Source
 
 Tune = Literal["choose", "readout", "all"]
 
@@ -109,7 +112,7 @@ class Personalised:
 
 def personalise(
     decoder: Decoder,
-    recordings: Sequence[Recording],
+    recordings: Source,
     *,
     seizures: int = 2,
     tune: Tune = "choose",
@@ -126,7 +129,7 @@ def personalise(
     decoder
         Of seizures, trained on other people.
     recordings
-        Of one patient, with annotations.
+        Of one patient, with annotations; or what ``read`` takes.
     seizures
         Everything up to the end of this many is learnt from; nothing later is looked at.
     tune
@@ -153,7 +156,7 @@ def personalise(
     """
     if tune not in {"choose", *UPDATES}:
         raise ValueError(f"Invalid tune: {tune!r}, possible options: {['choose', *UPDATES]}")
-    course = Course.of(recordings)
+    course = Course.of(opened(recordings))
     _refuse_known(decoder, course.subject)
     past = Past.of(course, seizures)
     tried = [tune] if tune in UPDATES else list(UPDATES)

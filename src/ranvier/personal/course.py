@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -43,7 +44,8 @@ class Course:
         Parameters
         ----------
         recordings
-            All of one subject; by their start, or by name where none has one.
+            All of one subject; by their start, or by name where none has one, with numbers in
+            names taken as numbers.
 
         Raises
         ------
@@ -65,7 +67,7 @@ class Course:
             notes += ["the subject is not known: all recordings are taken for one patient's"]
         if any(one.start for one in known):
             return cls(*_by_start(known), tuple(notes))
-        ordered = sorted(known, key=lambda one: one.name)
+        ordered = sorted(known, key=lambda one: _numbered(one.name))
         begins = np.cumsum([0.0, *(one.duration for one in ordered[:-1])])
         notes += ["no recording says when it began: their names are taken for their order"]
         return cls(tuple(ordered), tuple(begins.tolist()), tuple(notes))
@@ -136,6 +138,12 @@ def _by_start(recordings: Sequence[Recording]) -> tuple[tuple[Recording, ...], t
                 "over, must follow each other"
             )
     return tuple(ordered), tuple(begins)
+
+
+def _numbered(name: str) -> list[str | int]:
+    """Return the text and the numbers of a name in turn, so that run-2 comes before run-10."""
+    parts = re.split(r"(\d+)", name)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def _events(recording: Recording) -> Events:

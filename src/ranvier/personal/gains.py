@@ -70,7 +70,7 @@ def personalised_scores(
     Raises
     ------
     ValueError
-        If nothing came later.
+        If nothing came later, or recordings of two patients have the same name.
     """
     generic: list[Prediction] = []
     own: list[Prediction] = []
@@ -84,7 +84,7 @@ def personalised_scores(
                 raise ValueError(f"Nothing to test: {result.subject} was not recorded later")
             recipe = recipe_of(result.base, seed)
             prepared = prepare_annotated(later, recipe, folder / "prepared", None)
-            truth |= truth_of(prepared)
+            truth |= _not_yet_there(truth_of(prepared), truth)
             generic += [result.base.predict_prepared(one) for one in prepared]
             own += [result.decoder.predict_prepared(one) for one in prepared]
             refused += [] if result.accepted else [result.subject]
@@ -93,6 +93,14 @@ def personalised_scores(
     )
     gains = {name: _gain(before, after_it, of, seed) for name, of in GAINS.items()}
     return PersonalisedScores(before, after_it, gains, tuple(refused))
+
+
+def _not_yet_there(found: Mapping[str, Events], truth: Mapping[str, Events]) -> dict[str, Events]:
+    if twice := sorted(set(found) & set(truth)):
+        raise ValueError(
+            f"Invalid recordings: {twice[0]!r} is there for two patients, names must be unique"
+        )
+    return dict(found)
 
 
 def _gain(

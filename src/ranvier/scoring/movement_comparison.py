@@ -142,10 +142,13 @@ class Comparison:
         return {name: _over_units(own, units, weights) for name, own in self.decoders.items()}
 
     def _over_sessions(self, name: str, metric: str) -> Array:
-        values = self.session_values(name, metric)
-        values = values[~np.isnan(values)]
-        weights = _draw(np.random.default_rng(self.seed), len(values))
-        return np.asarray(weights @ values / max(len(values), 1))
+        """Return the mean over the recordings of drawn sessions."""
+        own = self.decoders[name]
+        every = ([getattr(own[one], metric) for one in parts] for parts in self.sessions.values())
+        known = [kept for values in every if (kept := [v for v in values if not np.isnan(v)])]
+        sums, counts = (np.array([of(values) for values in known]) for of in (sum, len))
+        weights = _draw(np.random.default_rng(self.seed), len(known))
+        return np.asarray((weights @ sums) / (weights @ counts))
 
     def interval(self, name: str, metric: str = "uniform") -> tuple[float, float]:
         """Return the 95 % interval of R² of a decoder; NaN with too little to draw from."""
@@ -258,7 +261,8 @@ def _over_units(
 ) -> dict[str, Array]:
     """Return R² of the drawn units of each recording, mean over recordings."""
     parts = [Sums.of(own[name], one).drawn(weights[name]) for name, one in units.items()]
-    return {metric: np.mean([part[metric] for part in parts], axis=0) for metric in METRICS}
+    drawn = {metric: np.array([part[metric] for part in parts]).T for metric in METRICS}
+    return {metric: np.array([mean_known(one) for one in each]) for metric, each in drawn.items()}
 
 
 def mean_over(scores: Sequence[MovementScore], metric: str) -> Array:

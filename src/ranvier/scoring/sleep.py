@@ -12,7 +12,7 @@ from typing import Any
 from ranvier.decisions import none_for_nan
 from ranvier.decoding import Prediction
 from ranvier.scoring import shown
-from ranvier.splits import person
+from ranvier.splits import patient
 from ranvier.tasks.bootstrap import Bootstrap, Interval
 from ranvier.tasks.sleep import SCORER, SleepScore
 from ranvier.truth import SLEEP_STAGES, Truth
@@ -52,7 +52,8 @@ class SleepScores:
         low, high = self.intervals["kappa"]
         sure = f" (95 % interval over subjects {low:.2f} to {high:.2f})"
         spread = "" if math.isnan(low) else sure
-        people = f"{len(self.subjects)} {'new ' if self.new else ''}subjects"
+        plural = "" if len(self.subjects) == 1 else "s"
+        people = f"{len(self.subjects)} {'new ' if self.new else ''}subject{plural}"
         return (
             f"Kappa {shown(self.pooled.kappa)}{spread}, accuracy {shown(self.pooled.accuracy)} on "
             f"{self.pooled.epochs} epochs of {people}."
@@ -97,7 +98,7 @@ def score_predictions(
     for one in predictions:
         found = one.rows[:, 0]
         scored = SleepScore.of(one.targets(truth[one.name]), found)
-        name = person(one.subject)
+        name = patient(one.subject)
         subjects[name] = subjects[name] + scored if name in subjects else scored
     subjects = dict(sorted(subjects.items()))
     statistics = {metric: attrgetter(metric) for metric in METRICS}

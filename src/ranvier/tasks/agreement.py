@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -27,19 +27,22 @@ class BlandAltman:
     ----------
     nights, left_out
         Pairs that are known, and pairs of which one or both are NaN.
+    people
+        Of whom they are known.
     bias
-        Mean of value minus reference.
+        Mean of value minus reference; each person counts the same.
     spread
-        Standard deviation of the differences, divided by n - 1.
+        Standard deviation of the differences of nights, divided by n - 1.
     lower, upper
         Limits of agreement: bias -/+ 1.96 spread.
     bias_interval, lower_interval, upper_interval
         Where they lie with the level asked for, if differences are normal; exact for few nights
-        too. NaN with fewer than two.
+        too, where each is of another person. NaN with fewer than two persons.
     """
 
     nights: int
     left_out: int
+    people: int
     bias: float
     spread: float
     lower: float
@@ -59,21 +62,31 @@ class BlandAltman:
 
 
 def bland_altman(
-    values: npt.ArrayLike, reference: npt.ArrayLike, *, level: float = 0.95
+    values: npt.ArrayLike,
+    reference: npt.ArrayLike,
+    *,
+    people: Sequence[str] | None = None,
+    level: float = 0.95,
 ) -> BlandAltman:
     """Compare a statistic with a reference, one pair for each night.
+
+    Nights of one person are alike: how sure the bias is comes from one value for each person, the
+    mean of that person's differences.
 
     Parameters
     ----------
     values, reference
         (night,), in the same unit; a pair with NaN is left out and counted.
+    people
+        Who slept, (night,); by default each night is of another person.
     level
         Of the intervals.
 
     Raises
     ------
     ValueError
-        If there are not as many values as references, or the level is not between 0 and 1.
+        If there are not as many values as references or people, or the level is not between 0
+        and 1.
 
     References
     ----------
@@ -88,22 +101,37 @@ def bland_altman(
         )
     if not 0 < level < 1:
         raise ValueError(f"Invalid level: {level}, must lie between 0 and 1")
+    names = np.arange(len(found)) if people is None else np.asarray(people)
+    if len(names) != len(found):
+        raise ValueError(
+            f"Invalid people: {len(names)}, must be one for each of {len(found)} nights"
+        )
     differences = found - wanted
-    known = differences[~np.isnan(differences)]
-    bias = float(known.mean()) if len(known) else math.nan
-    spread = float(known.std(ddof=1)) if len(known) > 1 else math.nan
-    middle, out = _factors(len(known), level)
+    there = ~np.isnan(differences)
+    known, each = differences[there], _by_person(differences[there], names[there])
+    bias, spread = float(each.mean()) if len(each) else math.nan, _spread(known)
+    middle, out = _factors(len(each), level)
+    sure = middle * _spread(each)
     return BlandAltman(
         nights=len(known),
         left_out=len(differences) - len(known),
+        people=len(each),
         bias=bias,
         spread=spread,
         lower=bias - LIMIT * spread,
         upper=bias + LIMIT * spread,
-        bias_interval=(bias - middle * spread, bias + middle * spread),
+        bias_interval=(bias - sure, bias + sure),
         lower_interval=(bias - out[1] * spread, bias - out[0] * spread),
         upper_interval=(bias + out[0] * spread, bias + out[1] * spread),
     )
+
+
+def _by_person(differences: Array, names: Array) -> Array:
+    return np.array([differences[names == name].mean() for name in np.unique(names)])
+
+
+def _spread(differences: Array) -> float:
+    return float(differences.std(ddof=1)) if len(differences) > 1 else math.nan
 
 
 def _factors(nights: int, level: float) -> tuple[float, tuple[float, float]]:

@@ -63,8 +63,8 @@ class MovementTask:
 
     def scaling(self, targets: Array) -> tuple[Array, Array]:
         """Return the mean and deviation of each axis."""
-        spread = np.nanstd(targets, axis=0)
-        return np.nanmean(targets, axis=0), np.where(spread > 0, spread, 1.0)
+        moves = np.nanmax(targets, axis=0) > np.nanmin(targets, axis=0)
+        return np.nanmean(targets, axis=0), np.where(moves, np.nanstd(targets, axis=0), 1.0)
 
     def calibration(self, outputs: Array, targets: Array) -> tuple[Any, Any]:  # noqa: ARG002
         """Return that values stay as they are."""
@@ -97,15 +97,21 @@ def squared_error(outputs: Tensor, targets: Tensor, weights: Tensor | None) -> T
     return ((outputs - targets) ** 2).mean()
 
 
+def centred(values: Array) -> Array:
+    """Return values less the mean of each axis; exactly 0 for an axis that never moves."""
+    moves = values.max(axis=0) > values.min(axis=0)
+    return np.where(moves, values - values.mean(axis=0), 0.0)
+
+
 def r2(targets: Array, outputs: Array) -> Array:
     """Return for each axis 1 - residual / total variance; NaN for an axis that never moves."""
     residual = ((targets - outputs) ** 2).sum(axis=0)
-    total = ((targets - targets.mean(axis=0)) ** 2).sum(axis=0)
+    total = (centred(targets) ** 2).sum(axis=0)
     return np.where(total > 0, 1 - residual / np.where(total > 0, total, 1.0), np.nan)
 
 
 def weighted_r2(targets: Array, outputs: Array) -> float:
     """Return R² of all axes together, each counting by its variance."""
     residual = ((targets - outputs) ** 2).sum()
-    total = ((targets - targets.mean(axis=0)) ** 2).sum()
+    total = (centred(targets) ** 2).sum()
     return float(1 - residual / total) if total > 0 else float("nan")

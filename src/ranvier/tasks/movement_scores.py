@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ranvier.recording import Array
-from ranvier.tasks.movement import r2, weighted_r2
+from ranvier.tasks.movement import centred, r2, weighted_r2
 
 BLOCK_SECONDS = 5.0
 """Length of what is drawn anew where there are no trials; longer than a reach takes."""
@@ -192,9 +192,8 @@ class Sums(NamedTuple):
     @classmethod
     def of(cls, score: MovementScore, units: Units) -> Sums:
         """Add up targets, less their mean, their squares, and squared errors in each unit."""
-        centred = score.targets - score.targets.mean(axis=0)
-        errors = (score.targets - score.outputs) ** 2
-        values = np.ones((len(centred), 1)), centred, centred**2, errors
+        targets, errors = centred(score.targets), (score.targets - score.outputs) ** 2
+        values = np.ones((len(targets), 1)), targets, targets**2, errors
         return cls(*(_added(one, units) for one in values))
 
     def drawn(self, weights: Array) -> dict[str, Array]:
@@ -207,11 +206,11 @@ class Sums(NamedTuple):
         """
         samples, targets, squares, errors = (weights @ one for one in self)
         total = squares - targets**2 / np.maximum(samples, 1)
-        moves = total > 1e-9 * np.maximum(squares.max(initial=0.0), 1e-300)
+        moves = total > 1e-9 * squares.max(axis=0, initial=0.0)
         each = np.where(moves, 1 - errors / np.where(moves, total, 1.0), np.nan)
         axes = np.maximum(moves.sum(axis=1), 1)
         uniform = np.where(moves.any(axis=1), np.nansum(each, axis=1) / axes, np.nan)
-        spread = total.sum(axis=1)
+        spread = np.where(moves, total, 0.0).sum(axis=1)
         shares = errors.sum(axis=1) / np.where(spread > 0, spread, np.nan)
         return {"uniform": uniform, "weighted": 1 - shares}
 

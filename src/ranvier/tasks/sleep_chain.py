@@ -79,7 +79,7 @@ class StageChain:
         Raises
         ------
         ValueError
-            If ``parts`` is below 1 or ``pseudo_count`` not above 0.
+            If ``parts`` is below 1, ``pseudo_count`` not above 0, or a night has no epoch.
         """
         if parts < 1:
             raise ValueError(f"Invalid parts: {parts}, must be at least 1")

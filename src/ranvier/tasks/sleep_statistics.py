@@ -58,6 +58,8 @@ class InBed:
         lights_on: float | None = None,
     ) -> InBed:
         """Cut a hypnogram; parameters and errors are those of ``sleep_statistics``."""
+        if not hypnogram.stages and None in {lights_off, lights_on}:
+            raise ValueError("Invalid hypnogram: it has no epoch, must have at least 1")
         codes = {stage: number for number, stage in enumerate(SLEEP_STAGES)}
         stages = np.array([codes.get(stage, UNSCORED) for stage in hypnogram.stages], dtype=int)
         edges = hypnogram.first + hypnogram.epoch * np.arange(len(stages) + 1)
@@ -300,7 +302,7 @@ def sleep_statistics(
     Raises
     ------
     ValueError
-        If lights go on before or when they go off.
+        If lights go on before or when they go off, or by default there is no epoch.
     """
     return measure(InBed.of(hypnogram, lights_off=lights_off, lights_on=lights_on))
 

@@ -33,7 +33,8 @@ class Selection:
     windows
         That were tried, in steps; the last is the full one.
     validation
-        Quality of each on held-out blocks of the training part, (seed, block, window).
+        Quality of each on held-out blocks of the training part, (seed, block, window); those of
+        which it is known.
     chosen
         By way of choosing: a window for each seed.
     prices
@@ -45,6 +46,8 @@ class Selection:
     attention
         How much each step counts on the training part, the oldest first, (seed, step); empty for
         networks without attention.
+    left_out
+        How many blocks there are of which the quality is not known, such as without a seizure.
     """
 
     windows: tuple[int, ...]
@@ -54,6 +57,7 @@ class Selection:
     costs: Mapping[int, Cost]
     margin: float
     attention: Array
+    left_out: int = 0
 
     @property
     def full(self) -> int:
@@ -71,7 +75,9 @@ class Selection:
             (str(window), f"{mean[i]:.3f}", f"{spread[i]:.3f}", *self.costs[window].cells())
             for i, window in enumerate(self.windows)
         ]
-        return [("window", "validation", "sd of seeds", *COLUMNS), *rows]
+        known = self.validation.shape[1]
+        over = f", {known} of {known + self.left_out} blocks" if self.left_out else ""
+        return [("window", f"validation{over}", "sd of seeds", *COLUMNS), *rows]
 
     def table(self) -> list[tuple[str, ...]]:
         """Return the names of the columns, and a row for each way of choosing."""
@@ -102,6 +108,7 @@ class Selection:
         return {
             "windows": list(self.windows),
             "validation": self.validation.tolist(),
+            "blocks_left_out": self.left_out,
             "chosen": {way: list(windows) for way, windows in self.chosen.items()},
             "prices": {way: [one._asdict() for one in own] for way, own in self.prices.items()},
             "costs": {str(window): one._asdict() for window, one in self.costs.items()},
@@ -152,7 +159,8 @@ def select_timesteps(
     Raises
     ------
     ValueError
-        If the network has no window, or a setting is out of its range.
+        If the network has no window, a setting is out of its range, or the test part or all blocks
+        have targets of one kind alone.
 
     References
     ----------
@@ -163,6 +171,7 @@ def select_timesteps(
     _check_range(seeds, blocks, margin, share)
     with folder_for(out) as folder:
         study = study_of(recordings, recipe, blocks=blocks, folder=folder, progress=progress)
+        study.check_test()
         study = replace(study, most=seeds * len(tried) * len(study.blocks))
         validation = np.array(
             [
@@ -170,8 +179,9 @@ def select_timesteps(
                 for seed in range(seeds)
             ]
         )
+        known = known_blocks(validation)
         found = [
-            _choices(study, seed, tried, validation[seed].mean(axis=0), margin, share)
+            _choices(study, seed, tried, validation[seed, known].mean(axis=0), margin, share)
             for seed in range(seeds)
         ]
         chosen = {way: [one[way] for one in found] for way in found[0]}
@@ -179,18 +189,39 @@ def select_timesteps(
         every = {*tried, *(window for own in chosen.values() for window in own)}
         costs = {window: cost_of(study.fitted(0, window)) for window in sorted(every)}
         seen = [study.attention(seed, study.trained) for seed in range(seeds) if study.attends]
-    return Selection(tried, validation, chosen, prices, costs, margin, np.array(seen))
+    kept, left_out = validation[:, known], int((~known).sum())
+    return Selection(tried, kept, chosen, prices, costs, margin, np.array(seen), left_out)
+
+
+def known_blocks(validation: Array) -> Array:
+    """Return of which blocks the quality is known in each fit, (block,).
+
+    Parameters
+    ----------
+    validation
+        (seed, block, window).
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    known = np.asarray(~np.isnan(validation).any(axis=(0, 2)))
+    if not known.any():
+        raise ValueError(
+            f"Invalid blocks: the quality of none of {len(known)} is known, must be of at least 1"
+        )
+    return known
 
 
 def _choices(  # noqa: PLR0917
     study: Study, seed: int, tried: Sequence[int], validation: Array, margin: float, share: float
 ) -> dict[str, int]:
-    """Return the window that each way chooses for a seed."""
+    """Return the window that each way chooses for a seed; none by occlusion of what tells none."""
     occluded = study.occluded(seed, tried)
-    chosen = {
-        VALIDATION: tried[int(np.argmax(validation >= validation.max() - margin))],
-        OCCLUSION: tried[int(np.argmax(occluded >= occluded[-1] - margin))],
-    }
+    chosen = {VALIDATION: tried[int(np.argmax(validation >= validation.max() - margin))]}
+    if not np.isnan(occluded).any():
+        chosen[OCCLUSION] = tried[int(np.argmax(occluded >= occluded[-1] - margin))]
     if study.attends:
         for way, part in ((ATTENTION, study.trained), (PUBLISHED, study.test)):
             chosen[way] = newest_with(study.attention(seed, part), share)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ranvier.decisions import MotionRule
 from ranvier.decoder import Decoder
 from ranvier.fitting import Progressed, fit_decoder, informative, prepare_annotated, select
 from ranvier.lesson import pooled_over_sites
@@ -21,12 +22,16 @@ TEST_SHARE = 0.2
 MOST_WINDOWS = 2000
 """Windows of a part that attention and occlusion look at, evenly spread."""
 PIECES, DRAWS = 20, 1000
+CERTAIN = 1e-9
+"""Probabilities are kept so far from 0 and 1, so that their logits are finite."""
+ALIKE = {"auroc", "kappa", "r2"}
+"""Measures that have no meaning where all targets are alike."""
 ATTENTION = "attention, training part"
 PUBLISHED = "attention, test part (as published)"
 
 
 class Outputs(NamedTuple):
-    """What a decoder said: where, (output,), and values and targets, (output, ...)."""
+    """What a decoder said: where, (output,), and logits or values and targets, (output, ...)."""
 
     places: Array
     values: Array
@@ -142,15 +147,36 @@ class Study:
             found = decoder.predict_prepared(one)
             truth = one.targets_at(found.times, decoder._module.hop)
             known = found.valid & ~np.isnan(truth).reshape(len(truth), -1).any(axis=1)
+            given = found.values[known]
+            values.append(given if isinstance(found.rule, MotionRule) else as_logits(given))
             places.append(number * 10**12 + np.round(1e3 * found.times[known]).astype(np.int64))
-            values.append(found.values[known])
             targets.append(truth[known])
         return Outputs(*map(np.concatenate, (places, values, targets)))
 
     def quality(self, outputs: Outputs) -> float:
-        """Return how good outputs are by the task's own measure."""
-        first = next(iter(self.recipe.learnt.qualities.values()))
-        return first(outputs.values, outputs.targets)
+        """Return how good outputs are by the task's own measure; NaN where it has no meaning."""
+        name, measure = next(iter(self.recipe.learnt.qualities.items()))
+        if name in ALIKE and len(np.unique(outputs.targets)) < 2:
+            return float("nan")
+        return measure(outputs.values, outputs.targets)
+
+    def check_test(self) -> None:
+        """Refuse a test part on which nothing can be told.
+
+        Raises
+        ------
+        ValueError
+            If it is one.
+        """
+        if next(iter(self.recipe.learnt.qualities)) not in ALIKE:
+            return
+        targets = np.concatenate([one.targets() for one in select(self.prepared, self.test)])
+        kinds = np.unique(targets[~np.isnan(targets)]).tolist()
+        if len(kinds) < 2:
+            raise ValueError(
+                f"Invalid recordings: the test part ({', '.join(self.test)}) has targets of "
+                f"{len(kinds)} kinds, must be of at least 2, such as in and outside seizures"
+            )
 
     def validated(self, seed: int, block: int, window: int) -> float:
         """Return the quality on a held-out block, where the full window has outputs as well."""
@@ -220,6 +246,12 @@ class Study:
         return np.stack([windows[i] for i in thinned]), np.concatenate(targets)[thinned]
 
 
+def as_logits(probabilities: Array) -> Array:
+    """Return logits of one class, or of several up to a constant that they share."""
+    inside = np.clip(probabilities.astype(float), CERTAIN, 1 - CERTAIN)
+    return np.asarray(np.log(inside) - (np.log1p(-inside) if inside.shape[1] == 1 else 0.0))
+
+
 def _window(features: Array, end: int, size: int, least: int) -> Array | None:
     """Return the window before ``end``, with zeros before the start and up to the last gap.
 
@@ -247,7 +279,7 @@ def study_of(
     prepared = prepare_annotated(given, recipe, folder / "prepared", None)
     names = sorted({one.subject for one in prepared})
     if recipe.in_time:
-        parts = [tuple(n for n in names if n.endswith(f"_part-{i + 1}")) for i in range(blocks + 1)]
+        parts = [tuple(n for n in names if f"_part-{i + 1} of " in n) for i in range(blocks + 1)]
         return Study(recipe, prepared, tuple(parts[:-1]), parts[-1], folder, progress)
     known = informative(prepared, recipe.learnt)
     dealt = folds_by_subject(names, folds=min(blocks + 1, len(names)), informative=known)
