@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from ranvier.authors import load_authors
 from ranvier.authors.arnn import answers, read
 from ranvier.networks.arnn import CarriedARNN, WindowARNN, arnn
 
@@ -212,6 +213,12 @@ def test_sizes_come_from_the_weights_alone(authors):
 @pytest.mark.parametrize("config", [{"seq_len": 512}, {"time_steps": 8}, {"window": 512}])
 def test_the_length_of_a_window_comes_from_the_config(authors, config):
     assert read(weights_of(authors), config).settings["window"] == 512
+
+
+@pytest.mark.parametrize("sizes", [{"seq_len": 512}, {"time_steps": 8}, {"window": 512}])
+@pytest.mark.usefixtures("authors")
+def test_the_length_that_is_given_goes_before_that_of_the_file(sizes):
+    assert load_authors("arnn", FIXTURE, config=sizes).settings["window"] == 512
 
 
 def test_a_weight_that_is_not_known_is_refused(authors):

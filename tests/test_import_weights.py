@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
+from safetensors.torch import save
 from weight_files import (
     KERAS,
     PLAIN,
@@ -20,8 +23,11 @@ from weight_files import (
     write_npz,
 )
 
+import ranvier as rv
 from ranvier.__main__ import main
 from ranvier.authors import AUTHORS, load_authors, network_with, read_imported
+from ranvier.channels import TEN_TWENTY
+from ranvier.networks import make_network
 
 PARITY = Path(__file__).parents[2] / "shared" / "parity"
 FIXTURES = {
@@ -148,6 +154,51 @@ def test_weights_of_another_network_are_refused(tmp_path, capsys):
     save_file(PLAIN, tmp_path / "other")
     assert import_small(tmp_path / "other", tmp_path / "out") == 1
     assert "cannot be taken over as 'temporal_attention_lstm'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", ["--sizes.foo=2", "--sizes.bins=6.5", "--sizes.bins=0"])
+def test_sizes_that_are_none_are_refused(tmp_path, weights_file, capsys, size):
+    words = ["import-weights", NETWORK, str(weights_file), str(tmp_path / "out"), size]
+    assert main(words) == 1
+    assert "Invalid " in (told := capsys.readouterr().err)
+    assert "bins" in told
+    assert not (tmp_path / "out").exists()
+
+
+def from_ours(name: str, path: Path, config: str) -> Path:
+    """A file of the authors' names with what it says of its sizes."""
+    module = import_module(AUTHORS[name])
+    network = make_network(name, module.TUSZ, {})
+    theirs = {theirs: network.state_dict()[ours].numpy() for theirs, ours in module.NAMES.items()}
+    return write_npz(path, {**theirs, "config": np.array(config)})
+
+
+def test_a_size_that_is_no_whole_number_can_be_given(tmp_path):
+    file = from_ours("rest", tmp_path / "rest.npz", "{'fire_rate': 0.5}")
+    words = [str(file), str(tmp_path / "out"), "--sizes.fire_rate", "0.25", "--sizes.steps", "8"]
+    assert main(["import-weights", "rest", *words]) == 0
+    settings = read_imported(tmp_path / "out")[1].settings
+    assert (settings["fire_rate"], settings["clip"]) == (0.25, 8)
+
+
+def test_weights_that_are_not_finite_are_not_read(tmp_path, weights_file):
+    import_small(weights_file, tmp_path / "out")
+    with safe_open(tmp_path / "out", framework="pt") as stored:
+        about = stored.metadata()
+        weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    weights["readout.weight"][0, 0] = torch.nan
+    (tmp_path / "out").write_bytes(save(weights, metadata=about))
+    with pytest.raises(ValueError, match=r"readout.weight has values that are not finite"):
+        read_imported(tmp_path / "out")
+
+
+def test_weights_for_another_order_of_electrodes_say_how_to_order_them(tmp_path, recordings):
+    file, out = from_ours("rest", tmp_path / "rest.npz", "{}"), tmp_path / "out"
+    assert main(["import-weights", "rest", str(file), str(out)]) == 0
+    named = [replace(one, layout=replace(one.layout, channels=TEN_TWENTY)) for one in recordings]
+    stages = [{"stage": "pick", "channels": TEN_TWENTY}, *rv.Recipe().stages[2:]]
+    with pytest.raises(ValueError, match="a stage pick with the channels of the weights"):
+        rv.train("seizure", named[:4], weights=str(out), stages=stages)
 
 
 def test_an_unknown_network_is_refused(weights_file):

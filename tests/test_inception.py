@@ -81,6 +81,11 @@ def test_weights_that_do_not_fit_are_refused(weights, change, message):
         read(changed, {})
 
 
+def test_a_factor_of_nothing_is_refused(weights):
+    with pytest.raises(ValueError, match="Invalid upSamplingFactor: 0, must be at least 1"):
+        read(weights, {"upSamplingFactor": 0})
+
+
 @pytest.mark.parametrize(
     ("pooling", "learnt", "all_values"),
     [(("max",), 115_310, 116_558), (("max", "average"), 214_114, 215_650)],

@@ -33,6 +33,19 @@ def test_the_second_round_changes_only_how_the_past_corrects(tmp_path, nights):
     assert not any(name.startswith("context.alone.") for name in changed)
 
 
+def test_a_second_round_that_hardly_learns_makes_movement_no_worse():
+    reaches = rv.simulate_reaches(subjects=1, minutes=1)
+    recipe = packaged_recipe("movement", "temporal_attention_lstm")
+    small = {"passes": 6, "learning_rate": 0.003}
+    later = {"passes": 1, "learning_rate": 1e-6}
+    settings = {**recipe.network_settings, "hidden": 16, "dense": 16, "window": 10, "context": 2}
+    training = replace(recipe.training, **small, context=later)
+    recipe = replace(recipe, network_settings=settings, training=training)
+    history = rv.train("movement", reaches, recipe=recipe).provenance["history"]
+    *alone, second = (one["score"] for one in history)
+    assert second == pytest.approx(max(alone), abs=0.02)
+
+
 def test_both_rounds_are_told_and_a_run_goes_on_in_the_second(tmp_path, nights):
     assert len(trained(nights, tmp_path / "two").provenance["history"]) == 3
     trained(nights, tmp_path / "stopped", passes=1)

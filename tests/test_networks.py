@@ -229,6 +229,14 @@ def test_context_reaches_as_far_back_as_it_says_and_not_ahead(name):
     assert differs.tolist() == [False, True, True, True, False, False]
 
 
+@pytest.mark.parametrize("name", sorted(set(NETWORKS) - set(WITHOUT_CONTEXT)))
+def test_what_the_past_corrects_begins_as_what_a_window_says_alone(name):
+    weight = looking_back(name, windows=2).readout.weight.detach()
+    classes = len(weight)
+    torch.testing.assert_close(weight[:, :classes], torch.eye(classes))
+    assert weight[:, classes:].abs().max() < 0.1
+
+
 @pytest.mark.parametrize("name", WITHOUT_CONTEXT)
 def test_networks_that_have_no_context_refuse_it(name):
     forms = [small for small in SMALL.values() if small.network == name]

@@ -202,9 +202,16 @@ def test_options_that_do_not_exist_are_refused(option):
         REST(TEN_TWENTY, **{option: "carrry"})
 
 
-def test_a_step_has_an_update():
-    with pytest.raises(ValueError, match="Invalid repeats: 0, must be at least 1"):
-        REST(TEN_TWENTY, repeats=(0, 3))
+@pytest.mark.parametrize("repeats", [(0, 3), (3, 1), (1,), (1, 2, 3), (1.0, 2.5)])
+def test_repeats_are_the_fewest_and_the_most(repeats):
+    with pytest.raises(ValueError, match=r"Invalid repeats: .*, must be two whole numbers"):
+        REST(TEN_TWENTY, repeats=repeats)
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.5, float("nan")])
+def test_the_share_that_is_updated_is_a_share(rate):
+    with pytest.raises(ValueError, match=f"Invalid fire_rate: {rate}, must be from 0 to 1"):
+        REST(TEN_TWENTY, fire_rate=rate)
 
 
 def test_a_missing_lead_is_silent_and_the_others_answer():

@@ -12,16 +12,21 @@ import numpy as np
 import pytest
 import torch
 from conftest import QUICK
+from safetensors import safe_open
+from safetensors.torch import save
 
 import ranvier as rv
 from ranvier.decoder import weights_hash
 from ranvier.fit import Lesson
 from ranvier.fitting import prepare_annotated
 from ranvier.networks import make_network
+from ranvier.protocols import compare_protocols
 from ranvier.recipe import recipe_from
+from ranvier.schedules import cosine, plateau
 from ranvier.stages import build
 from ranvier.tasks import make_task
-from ranvier.training import batches, plateau, stretches, vary
+from ranvier.training import batches, stretches
+from ranvier.variations import vary
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +58,26 @@ def test_every_seizure_is_in_every_pass(prepared, network):
     chosen = stretches(prepared, network, SEIZURE, settings, np.random.default_rng(0))
     for number, recording in enumerate(prepared):
         seen = np.zeros(len(recording), bool)
-        for _, first in chosen[chosen[:, 0] == number]:
-            seen[first : first + 40] = True
+        for _, first, last in chosen[chosen[:, 0] == number]:
+            seen[first:last] = True
         assert seen[recording.targets() == 1].all()
+
+
+def test_no_step_is_in_two_stretches_of_a_pass(prepared, network):
+    settings = rv.Training(stretch=40, background=1e6)
+    chosen = stretches(prepared, network, SEIZURE, settings, np.random.default_rng(0))
+    for number, recording in enumerate(prepared):
+        spans = [np.arange(first, last) for n, first, last in chosen if n == number]
+        assert sorted(np.concatenate(spans)) == list(range(len(recording)))
+
+
+def test_a_recording_of_one_window_is_in_every_pass(prepared):
+    channels, steps = prepared[0].layout.channels, len(prepared[0])
+    network = make_network("transformer", channels, {"window": steps})
+    settings = rv.Training(stretch=1, background=1e6)
+    rng, told = np.random.default_rng(0), make_task("movement")
+    chosen = stretches(prepared[:1], network, told, settings, rng)
+    assert chosen.tolist() == [[0, 0, steps]]
 
 
 def test_a_pass_is_drawn_from_its_seed_alone(prepared, network):
@@ -95,17 +117,82 @@ def test_training_separates_plain_seizures(decoder, recordings):
         assert difference > 0.1
 
 
-@pytest.mark.parametrize(("name", "value"), [("passes", 0), ("batch", 0), ("learning_rate", -1)])
+IMPOSSIBLE = [
+    ("passes", 0),
+    ("passes", np.nan),
+    ("patience", 2.5),
+    ("batch", 0),
+    ("learning_rate", -1),
+    ("stretch", np.inf),
+    ("segment", np.inf),
+    ("background", np.inf),
+    ("auxiliary", np.inf),
+    ("gradient_norm", np.nan),
+    ("decay", "kernel"),
+    ("tail", "dropp"),
+    ("class_weights", "no"),
+    ("precision", "64-true"),
+    ("optimiser_settings", {"weight_decay": 0.5}),
+    ("augment", {"noise": np.nan}),
+    ("augment", {"noise": -1}),
+    ("augment", {"gain": -1}),
+    ("augment", {"shift": 1.5}),
+    ("augment", {"sign": -0.1}),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), IMPOSSIBLE)
 def test_impossible_settings_are_refused(name, value):
     with pytest.raises(ValueError, match=f"Invalid {name}"):
         rv.Training(**{name: value})
 
 
+@pytest.mark.parametrize(
+    ("schedule", "settings"),
+    [
+        ("cosine", {"passes": 0}),
+        ("cosine", {"passes": 10, "floor": np.nan}),
+        ("steps", {"at": 5}),
+        ("steps", {"at": [2], "factor": -1}),
+        ("plateau", {"patience": "long"}),
+        ("plateau", {"factors": 0.5}),
+    ],
+)
+def test_a_schedule_that_gives_no_rate_is_refused(schedule, settings):
+    with pytest.raises(ValueError, match=f"Invalid schedule_settings of '{schedule}'"):
+        rv.Training(schedule=schedule, schedule_settings=settings)
+
+
 def test_settings_of_a_second_round_are_checked_with_the_first():
     assert rv.Training(stretch=30.0, context={"stretch": 600.0}).second_round().stretch == 600.0
-    for context in ({"strech": 600.0}, {"passes": 0}):
-        with pytest.raises(ValueError, match=r"Invalid (context|passes)"):
+    for context in ({"strech": 600.0}, {"passes": 0}, {"decay": "kernel"}):
+        with pytest.raises(ValueError, match=r"Invalid (context|passes|decay)"):
             rv.Training(context=context)
+
+
+@pytest.mark.parametrize("function", [rv.train, rv.evaluate, compare_protocols])
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"recipe": rv.Recipe(), "netwrok": "lstm"}, r"Invalid settings: \['netwrok'\] beside a"),
+        (
+            {"recipe": rv.Recipe(task="sleep", network="attn_sleep")},
+            "Invalid task: 'seizure', must",
+        ),
+        ({"recipe": "rest_seizure"}, "Invalid recipe: 'rest_seizure', must be a Recipe"),
+        ({"seed": "a"}, "Invalid seed: 'a', must be from 0 to"),
+    ],
+)
+def test_a_recipe_with_other_settings_beside_it_is_refused(function, given, sentence, recordings):
+    with pytest.raises(ValueError, match=sentence):
+        function("seizure", recordings, **given)
+
+
+def test_training_takes_a_folder(tmp_path, bids, recordings):
+    quick = rv.Training(passes=1, stretch=40, segment=20, batch=4)
+    by_path = rv.train("seizure", bids, training=quick)
+    by_list = rv.train("seizure", rv.read(bids), training=quick)
+    assert weights_hash(by_path.weights) == weights_hash(by_list.weights)
 
 
 def test_unknown_settings_are_refused():
@@ -165,6 +252,16 @@ def test_other_settings_never_go_on_from_an_old_checkpoint(tmp_path, recordings,
     again = rv.train("seizure", recordings[:4], **settings, out=tmp_path)
     fresh = rv.train("seizure", recordings[:4], **settings)
     assert weights_hash(again.weights) == weights_hash(fresh.weights)
+
+
+def test_less_patience_never_goes_on_from_where_it_would_not_have_come(
+    tmp_path, recordings, monkeypatch
+):
+    monkeypatch.setattr("ranvier.fit.validate", lambda *_: 0.5)
+    for patience in (3, 1, 3):
+        settings = replace(QUICK, patience=patience)
+        decoder = rv.train("seizure", recordings[:4], training=settings, out=tmp_path)
+        assert len(decoder.provenance["history"]) == patience + 1
 
 
 def test_other_annotations_never_go_on_from_an_old_checkpoint(tmp_path, recordings):
@@ -253,6 +350,20 @@ def test_a_plateau_lowers_the_learning_rate_after_passes_that_are_no_better():
     assert rates == [1, 1, 1, 1, 1, 0.5, 0.5]
 
 
+@pytest.mark.parametrize("schedule", [plateau, cosine])
+def test_a_floor_above_the_rate_does_not_raise_it(schedule):
+    needed = {"passes": 4} if schedule is cosine else {"patience": 1}
+    history = [{"score": 0.0}] * 6
+    rates = [schedule(1e-4, history[:n], floor=1e-3, **needed) for n in range(7)]
+    assert rates == pytest.approx([1e-4] * 7)
+
+
+def test_a_shift_is_refused_where_its_targets_would_stay(recordings):
+    training = replace(QUICK, augment={"shift": 0.5})
+    with pytest.raises(ValueError, match=r"shift 0\.5 of stretches of 40 steps, must be of"):
+        rv.train("seizure", recordings[:4], training=training)
+
+
 def test_what_varies_a_stretch_is_drawn_and_keeps_its_shape():
     stretch = np.random.default_rng(0).normal(size=(4, 50, 3)).astype(np.float32)
     amounts = {"noise": 0.1, "shift": 0.25, "sign": 0.5, "gain": 0.2}
@@ -262,21 +373,39 @@ def test_what_varies_a_stretch_is_drawn_and_keeps_its_shape():
     assert not np.array_equal(one, stretch)
 
 
-def test_parts_of_training_can_be_named_by_import_path(recordings):
-    settings = replace(
-        QUICK,
-        passes=1,
-        optimiser="torch.optim:NAdam",
-        loss="ranvier.tasks.seizure:squared_error",
-        metric="ranvier.tasks.seizure:area",
-        schedule="cosine",
-        schedule_settings={"passes": 4},
-    )
-    decoder = rv.train("seizure", recordings[:4], training=settings)
-    assert len(decoder.provenance["history"]) == 1
+def test_a_window_longer_than_all_recordings_is_told():
+    reaches = rv.simulate_reaches(subjects=1, minutes=0.2)
+    settings = {"window": 5000, "least": None}
+    with pytest.raises(ValueError, match="as long as the network's window of 5000 steps"):
+        rv.train("movement", reaches, network="wiener", network_settings=settings)
 
 
-@pytest.mark.parametrize("part", ["loss", "optimiser", "metric", "schedule"])
-def test_an_unknown_part_of_training_is_refused(recordings, part):
-    with pytest.raises(ValueError, match=f"Invalid {part}: 'best', possible options"):
-        rv.train("seizure", recordings[:4], training=replace(QUICK, **{part: "best"}))
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda about: None,
+        lambda about: {**about, "progress": "{"},
+        lambda about: {**about, "progress": '{"passes": 1}'},
+        lambda about: {"run": about["run"]},
+    ],
+)
+def test_a_foreign_checkpoint_is_begun_anew(tmp_path, recordings, change):
+    first = rv.train("seizure", recordings[:4], training=QUICK, out=tmp_path)
+    path = tmp_path / "checkpoint.safetensors"
+    with safe_open(path, framework="pt") as stored:
+        about = stored.metadata()
+    path.write_bytes(save({"other": torch.zeros(2)}, metadata=change(about)))
+    again = rv.train("seizure", recordings[:4], training=QUICK, out=tmp_path)
+    assert weights_hash(again.weights) == weights_hash(first.weights)
+
+
+def test_a_checkpoint_without_its_weights_is_begun_anew(tmp_path, recordings):
+    first = rv.train("seizure", recordings[:4], training=QUICK, out=tmp_path)
+    path = tmp_path / "checkpoint.safetensors"
+    with safe_open(path, framework="pt") as stored:
+        about = stored.metadata()
+        kept = {name: stored.get_tensor(name) for name in stored.keys() if "adam" not in name}  # noqa: SIM118
+    kept.pop("now.readout.weight")
+    path.write_bytes(save(kept, metadata=about))
+    again = rv.train("seizure", recordings[:4], training=QUICK, out=tmp_path)
+    assert weights_hash(again.weights) == weights_hash(first.weights)

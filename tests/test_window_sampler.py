@@ -238,8 +238,8 @@ def drawn(prepared, balance: str, seed: int = 0) -> tuple[np.ndarray, np.ndarray
     settings = rv.Training(stretch=20, background=60, balance=balance)
     rng = np.random.default_rng(seed)
     chosen = np.concatenate([stretches(prepared, network, task, settings, rng) for _ in range(40)])
-    told = [prepared[n].targets()[i : i + 20].any() for n, i in chosen]
-    return np.array(told), np.array([prepared[n].subject for n, _ in chosen])
+    told = [prepared[n].targets()[first:last].any() for n, first, last in chosen]
+    return np.array(told), np.array([prepared[n].subject for n, *_ in chosen])
 
 
 def test_training_may_draw_classes_equally(prepared):

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ranvier")
 
+BROKEN = (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError)
+"""What a file that is no checkpoint of this run raises."""
+
 
 @dataclass
 class Progress:
@@ -24,6 +27,28 @@ class Progress:
     best_pass: int = 0
     best_score: float = float("-inf")
     history: list[dict[str, float]] = field(default_factory=list)
+
+    def goes_on(self, most: int, patience: int) -> bool:
+        """Return whether one more pass is due."""
+        return self.passes < most and self.passes - self.best_pass < patience
+
+    def take(self, loss: float, score: float) -> bool:
+        """Take down a pass, and return whether it is the best so far."""
+        self.passes += 1
+        self.history.append({"loss": loss, "score": score})
+        if self.best_pass and not score > self.best_score:
+            return False
+        self.best_pass, self.best_score = self.passes, score
+        return True
+
+    def would_be_reached(self, most: int, patience: int) -> bool:
+        """Return whether a run with these settings would have come as far as this."""
+        again = Progress()
+        for one in self.history:
+            if not again.goes_on(most, patience):
+                return False
+            again.take(one["loss"], one["score"])
+        return True
 
 
 @dataclass
@@ -57,31 +82,47 @@ def save_checkpoint(path: Path, run: str, progress: Progress, weights: Weights) 
         raise ValueError(f"Cannot write {path}, the disk may be full ({error})") from None
 
 
-def load_checkpoint(path: Path, run: str, weights: Weights, *, most: int) -> Progress:
+def load_checkpoint(
+    path: Path, run: str, weights: Weights, *, most: int, patience: int
+) -> Progress:
     """Put the weights where they were, if there is a checkpoint of the same run; else begin.
 
-    One with more passes than ``most`` is not used.
+    One that a run of at most so many passes and so much patience would not have come to is not
+    used, nor is one that is broken.
     """
-    from safetensors import SafetensorError, safe_open
-
     if not path.exists():
         return Progress()
+    begun, best = copy_of(weights.network), weights.best
+    try:
+        return _go_on(path, run, weights, most=most, patience=patience)
+    except BROKEN:
+        log.info("the checkpoint is broken; beginning anew")
+    weights.network.load_state_dict(begun)
+    weights.best = best
+    return Progress()
+
+
+def _go_on(path: Path, run: str, weights: Weights, *, most: int, patience: int) -> Progress:
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, framework="pt") as stored:
-            about = stored.metadata()
+            about = stored.metadata() or {}
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-    except SafetensorError:
-        log.info("the checkpoint is broken; beginning anew")
-        return Progress()
-    if about["run"] != run:
+    except SafetensorError as error:
+        raise ValueError(str(error)) from None
+    if about.get("run") != run:
         log.info("the checkpoint is of another run; beginning anew")
         return Progress()
     progress = Progress(**json.loads(about["progress"]))
-    if progress.passes > most:
+    if not progress.would_be_reached(most, patience):
         log.info("the checkpoint has %d passes already; beginning anew", progress.passes)
         return Progress()
+    best = _part(tensors, "best.")
+    if set(best) != set(weights.best):
+        raise ValueError("weights of the best pass are missing")
     weights.network.load_state_dict(_part(tensors, "now."))
-    weights.best = _part(tensors, "best.")
+    weights.best = best
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in _part(tensors, "adam.").items():
         number, _, kind = name.partition(".")

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranvier.checkpoint import Progress, Weights, copy_of, load_checkpoint, save_checkpoint
+from ranvier.import_paths import by_name
 from ranvier.lesson import Lesson, pooled_outputs, validate
 from ranvier.recording import Array
+from ranvier.schedules import SCHEDULES
 from ranvier.store import Prepared
 from ranvier.tasks import Task
-from ranvier.training import SCHEDULES, Training, batches, by_name
+from ranvier.training import Training, batches, check_shift
 
 if TYPE_CHECKING:
     import torch
@@ -100,70 +102,76 @@ def fit(  # noqa: PLR0917
     ValueError
         If there is nothing to learn from, or memory runs out.
     """
-    one_round = partial(
-        _fit_round, network, task, train, validation,
-        about=about, seed=seed, device=device, progress=progress,
-    )  # fmt: skip
-    if not settings.context or getattr(network, "context", None) is None:
-        return one_round(settings, folder)
-    network.learn_alone()
-    alone = one_round(settings, folder / "alone")
-    network.learn_to_look_back()
-    fitted = one_round(settings.second_round(), folder)
-    return replace(fitted, history=[*alone.history, *fitted.history])
-
-
-def _fit_round(  # noqa: PLR0917
-    network: Any,
-    task: Task,
-    train: Sequence[Prepared],
-    validation: Sequence[Prepared],
-    settings: Training,
-    folder: Path,
-    *,
-    about: object,
-    seed: int,
-    device: str,
-    progress: Callable[[Progress], None] | None,
-) -> Fitted:
-    """Fit what of a network is to be learnt now."""
-    lesson = Lesson.of(task, network, train, settings)
     if hasattr(network, "solve"):
-        return _solve(network, lesson, train, validation, settings)
-    fabric = _fabric(device, settings.precision)
-    model, optimiser = fabric.setup(network, _optimiser(network, settings))
-    checkpoint = folder / "checkpoint.safetensors"
-    run = run_key(network, (train, validation), settings, [about, seed, device])
+        lesson = Lesson.of(task, network, train, settings)
+        return _solve(network, lesson, train, validation, settings.eval_batch)
+    history: list[dict[str, float]] = []
+    for now, place in _rounds(network, settings, folder):
+        lesson = Lesson.of(task, network, train, now)
+        run = run_key(network, (train, validation), now, [about, seed, device])
+        round_of = _Round(network, lesson, train, validation, now, seed, device)
+        history += _fit_round(round_of, place / "checkpoint.safetensors", run, progress)
+    network.rescale(lesson.spread.tolist(), lesson.centre.tolist())
+    factors = task.calibration(*pooled_outputs(network, validation, settings.eval_batch))
+    network.rescale(*factors)
+    return Fitted(_plain_weights(network), history, lesson.class_weights, calibration=factors)
+
+
+def _rounds(network: Any, settings: Training, folder: Path) -> Iterator[tuple[Training, Path]]:
+    """Give what is learnt in turn: what a window says by itself, then what those before it add."""
+    if settings.context and getattr(network, "context", None) is not None:
+        network.learn_alone()
+        yield settings, folder / "alone"
+        network.learn_to_look_back()
+        settings = settings.second_round()
+    yield settings, folder
+
+
+@dataclass(frozen=True)
+class _Round:
+    """What is learnt now, and how."""
+
+    network: Any
+    lesson: Lesson
+    train: Sequence[Prepared]
+    validation: Sequence[Prepared]
+    settings: Training
+    seed: int
+    device: str
+
+
+def _fit_round(
+    given: _Round, checkpoint: Path, run: str, progress: Callable[[Progress], None] | None
+) -> list[dict[str, float]]:
+    """Leave the weights of the best pass in the network, and return loss and score of each."""
+    network, settings, train = given.network, given.settings, given.train
+    check_shift(train[0].hop, network, settings)
+    fabric = make_fabric(given.device, settings.precision)
+    model, optimiser = fabric.setup(network, make_optimiser(network, settings))
     weights = Weights(network, copy_of(network), optimiser)
-    state = load_checkpoint(checkpoint, run, weights, most=settings.passes)
+    limits = {"most": settings.passes, "patience": settings.patience}
+    state = load_checkpoint(checkpoint, run, weights, **limits)
     schedule = by_name("schedule", settings.schedule, SCHEDULES)
     segment = max(1, round(settings.segment / train[0].hop))
-    one_pass = partial(_one_pass, fabric, model, optimiser, lesson, settings, segment)
-    while state.passes < settings.passes and state.passes - state.best_pass < settings.patience:
+    one_pass = partial(_one_pass, fabric, model, optimiser, given.lesson, settings, segment)
+    while state.goes_on(**limits):
         number = state.passes + 1
         rate = schedule(settings.learning_rate, state.history, **settings.schedule_settings)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        chosen = batches(train, network, task, settings, seed=[seed, number])
-        with _explaining_failure(settings), _drawing(seed * 100_003 + number) as generator:
+        chosen = batches(train, network, given.lesson.task, settings, seed=[given.seed, number])
+        with _explaining_failure(settings), _drawing(given.seed * 100_003 + number) as generator:
             loss = one_pass(chosen, generator)
-            score = validate(network, lesson, validation, settings.eval_batch)
-        state.passes = number
-        state.history.append({"loss": loss, "score": score})
+            score = validate(network, given.lesson, given.validation, settings.eval_batch)
         log.info("pass %d: loss %.4f, validation score %.4f", number, loss, score)
-        if score > state.best_score or not state.best_pass:
-            state.best_pass, state.best_score = number, score
+        if state.take(loss, score):
             weights.best = copy_of(network)
         if number % settings.save_every == 0:
             save_checkpoint(checkpoint, run, state, weights)
         if progress:
             progress(state)
     network.load_state_dict(weights.best)
-    network.rescale(lesson.spread.tolist(), lesson.centre.tolist())
-    factors = task.calibration(*pooled_outputs(network, validation, settings.eval_batch))
-    network.rescale(*factors)
-    known = state.history, lesson.class_weights
-    return Fitted(_plain_weights(network), *known, calibration=factors)
+    return state.history
 
 
 def _solve(
@@ -171,7 +179,7 @@ def _solve(
     lesson: Lesson,
     train: Sequence[Prepared],
     validation: Sequence[Prepared],
-    settings: Training,
+    batch: int,
 ) -> Fitted:
     import torch
 
@@ -181,7 +189,7 @@ def _solve(
     network.solve(inputs, targets)
     network.eval()
     lesson = replace(lesson, centre=np.zeros(()), spread=np.ones(()))
-    score = validate(network, lesson, validation, settings.eval_batch)
+    score = validate(network, lesson, validation, batch)
     history = [{"loss": 0.0, "score": score}]
     return Fitted(_plain_weights(network), history, lesson.class_weights, solved=True)
 
@@ -190,7 +198,14 @@ def _plain_weights(network: Any) -> dict[str, Array]:
     return {name: weight.cpu().numpy() for name, weight in copy_of(network).items()}
 
 
-def _optimiser(network: Any, settings: Training) -> torch.optim.Optimizer:
+def make_optimiser(network: Any, settings: Training) -> torch.optim.Optimizer:
+    """Make the optimiser of all that is to be learnt.
+
+    Raises
+    ------
+    ValueError
+        If it is unknown or does not take its settings.
+    """
     import torch
 
     fused = settings.precision == "32-true"
@@ -207,8 +222,35 @@ def _optimiser(network: Any, settings: Training) -> torch.optim.Optimizer:
     groups += [{"params": spared, "weight_decay": 0.0}] if spared else []
     try:
         return make(groups, lr=settings.learning_rate, **settings.optimiser_settings)
-    except TypeError as error:
+    except Exception as error:  # an optimiser of somebody else's can raise whatever it likes
         raise ValueError(f"Invalid optimiser_settings of {settings.optimiser!r}: {error}") from None
+
+
+def try_optimiser(settings: Training) -> None:
+    """Refuse an optimiser that cannot make a step, or keeps what no checkpoint can hold.
+
+    Raises
+    ------
+    ValueError
+        If it is unknown, does not take its settings, or fails.
+    """
+    import torch
+
+    network = torch.nn.ParameterList([torch.ones(2, 2), torch.ones(2)])
+    optimiser = make_optimiser(network, settings)
+    try:
+        torch.autograd.backward(tuple(weight.sum() for weight in network))
+        optimiser.step()
+        kept = [one for moments in optimiser.state.values() for one in moments.values()]
+    except Exception as error:
+        raise ValueError(
+            f"Invalid optimiser: {settings.optimiser!r} cannot make a step ({error})"
+        ) from None
+    if not all(isinstance(one, torch.Tensor) for one in kept):
+        raise ValueError(
+            f"Invalid optimiser: {settings.optimiser!r} keeps other things than tensors from step "
+            "to step, which a checkpoint cannot hold"
+        )
 
 
 @contextmanager
@@ -221,15 +263,25 @@ def _drawing(seed: int) -> Iterator[torch.Generator]:
         yield torch.Generator().manual_seed(seed)
 
 
-def _fabric(device: str, precision: str) -> Fabric:
+def make_fabric(device: str, precision: str) -> Fabric:
+    """Make what computes on a device in a precision.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device, or it does not compute in this precision.
+    """
     from lightning_fabric import Fabric
 
     try:
-        return Fabric(accelerator=device, devices=1, precision=precision)  # type: ignore[arg-type]
+        kind = Fabric(accelerator=device, devices=1).device.type
+        if precision != "16-mixed" or kind != "cpu":
+            return Fabric(accelerator=device, devices=1, precision=precision)  # type: ignore[arg-type]
     except Exception as error:  # Lightning has classes of its own for a device that is not there
         raise ValueError(
             f"Invalid device or precision: {device!r} and {precision!r} ({error})"
         ) from None
+    raise ValueError("Invalid precision: '16-mixed' on the CPU, must be '32-true' or 'bf16-mixed'")
 
 
 def _one_pass(  # noqa: PLR0917
@@ -268,8 +320,9 @@ def _one_pass(  # noqa: PLR0917
     if not losses:
         raise ValueError(
             f"Nothing to learn, no output of a pass was valid: stretch {settings.stretch} and the "
-            "recordings must be longer than the network's warm-up, and learning_rate "
-            f"{settings.learning_rate} so low that training does not diverge"
+            "recordings must be longer than the network's warm-up, learning_rate "
+            f"{settings.learning_rate} so low that training does not diverge, and batch "
+            f"{settings.batch} at least 2 for a network with BatchNorm"
         )
     return float(np.mean(losses))
 

@@ -12,34 +12,35 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ranvier.certificate import Certificate
+from ranvier.datasets import opened
 from ranvier.decisions import AlarmRule
 from ranvier.decoder import Decoder
 from ranvier.features import Standardise
 from ranvier.fit import Fitted, fit
-from ranvier.networks import make_network
-from ranvier.recipe import Recipe, recipe_from
+from ranvier.recipe import Recipe, chosen_recipe
 from ranvier.recording import ASSUMED_SUBJECT, Layout, Recording
 from ranvier.runtime import NetworkStage
 from ranvier.splits import (
     LAST_PART,
     PARTS,
-    Certificate,
     Fold,
     cut_in_time,
     fold_in_time,
     hold_out_validation,
     person,
 )
+from ranvier.starting import check_start, start_network
 from ranvier.store import Prepared, Stages, check_can_be_cut, code_hash, prepare
 from ranvier.tasks import Task
 from ranvier.thresholds import choose_threshold
 
 if TYPE_CHECKING:
-    from ranvier.authors import Imported
     from ranvier.checkpoint import Progress
+    from ranvier.formats import Source
 
 PACKAGES = ("ranvier", "numpy", "scipy", "torch", "scikit-learn")
-
+UNCALIBRATED = (None, (1.0, 0.0), (1.0, [0.0, 0.0]))
 
 Progressed = Callable[[str, int, int], None]
 """Told what is being done, how far it is, and how far it goes."""
@@ -47,7 +48,7 @@ Progressed = Callable[[str, int, int], None]
 
 def train(
     task: str,
-    recordings: Sequence[Recording],
+    recordings: Source,
     *,
     out: str | os.PathLike[str] | None = None,
     recipe: Recipe | None = None,
@@ -59,9 +60,9 @@ def train(
     Parameters
     ----------
     task
-        ``"seizure"``, ``"sleep"`` or ``"movement"``.
+        ``"seizure"``, ``"seizure_type"``, ``"sleep"`` or ``"movement"``.
     recordings
-        With annotations.
+        With annotations; or what ``read`` takes.
     out
         Where prepared recordings and checkpoints are kept, so that a run that was stopped goes
         on; by default they are not kept.
@@ -75,14 +76,16 @@ def train(
     Raises
     ------
     ValueError
-        If there are fewer than two subjects or no seizures to learn from.
+        If there is nothing to learn from, or there are fewer than two subjects and the split is
+        not in time.
     """
-    recipe = recipe or recipe_from(task, **settings)
+    recipe = chosen_recipe(task, recipe, settings)
     with folder_for(out) as folder:
-        split = list(recordings)
+        split = opened(recordings)
         if recipe.in_time:
             check_can_be_cut(split, recipe.stages, recipe.split_by)
             split = cut_in_time(split, LAST_PART)
+        check_start(recipe, split)
         prepared = prepare_annotated(split, recipe, folder / "prepared", progress)
         subjects = {one.subject for one in prepared}
         if recipe.in_time:
@@ -251,7 +254,8 @@ def with_threshold(
 ) -> Decoder:
     """Choose the threshold of a decoder that raises alarms; others stay as they are.
 
-    With a budget of false alarms per 24 h the certificate says what validation showed of it.
+    With a budget of false alarms per 24 h the certificate says what validation showed of it; where
+    nothing could be chosen, it says so.
     """
     rule = decoder.rule
     if not isinstance(rule, AlarmRule):
@@ -259,14 +263,11 @@ def with_threshold(
     predictions = [decoder.predict_prepared(one) for one in validation]
     choice = choose_threshold(predictions, truth_of(validation), rule, budget=budget)
     chosen = replace(decoder, rule=replace(rule, threshold=choice.threshold))
-    return chosen if budget is None else _explained(chosen, choice.why)
-
-
-def _explained(decoder: Decoder, why: str) -> Decoder:
+    named = "alarm threshold" if budget is None else f"alarm threshold ({choice.why})"
     about = dict(decoder.provenance["certificate"])
-    names = {"alarm threshold": f"alarm threshold ({why})"}
-    about["chosen_on"] = {names.get(what, what): on for what, on in about["chosen_on"].items()}
-    return replace(decoder, provenance={**decoder.provenance, "certificate": about})
+    others = {what: on for what, on in about["chosen_on"].items() if what != "alarm threshold"}
+    about["chosen_on"] = {**others, named: "validation" if choice.chosen else ""}
+    return replace(chosen, provenance={**decoder.provenance, "certificate": about})
 
 
 def one_layout(prepared: Sequence[Prepared]) -> Layout:
@@ -288,67 +289,6 @@ def one_layout(prepared: Sequence[Prepared]) -> Layout:
     return first.layout
 
 
-def start_network(
-    recipe: Recipe, channels: Sequence[str], classes: int
-) -> tuple[Any, dict[str, Any]]:
-    """Make the network at random, or with imported weights and their settings.
-
-    Parameters
-    ----------
-    recipe
-        Its ``network_settings`` give way to those that come with imported weights.
-    channels, classes
-        What comes in, and what must come out.
-
-    Returns
-    -------
-    network, settings
-        And all its keywords.
-
-    Raises
-    ------
-    ValueError
-        If imported weights are of another network or other channels, or the classes are not those
-        of the task.
-    """
-    import torch
-
-    imported = _imported(recipe, channels) if recipe.weights else None
-    settings = {"classes": classes, **recipe.network_settings}
-    settings |= dict(imported.settings) if imported else {}
-    if settings["classes"] not in ({1, 2} if recipe.task == "seizure" else {classes}):
-        raise ValueError(
-            f"Invalid classes: {settings['classes']}, must be {classes} for {recipe.task}"
-        )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        network = make_network(recipe.network, channels, settings)
-    if imported:
-        try:
-            network.load_state_dict(imported.weights)
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(f"Invalid weights: {recipe.weights} does not fit: {reason}") from None
-    return network, settings
-
-
-def _imported(recipe: Recipe, channels: Sequence[str]) -> Imported:
-    from ranvier.authors import read_imported
-
-    name, imported = read_imported(Path(recipe.weights))
-    if name != recipe.network:
-        raise ValueError(
-            f"Invalid weights: {recipe.weights} is of {name!r}, must be of {recipe.network!r}"
-        )
-    known = not all(one.isdigit() for one in imported.channels)
-    if known and tuple(imported.channels) != tuple(channels):
-        raise ValueError(
-            f"Invalid weights: {recipe.weights} is for the channels "
-            f"{', '.join(imported.channels)}, must be for {', '.join(channels)}"
-        )
-    return imported
-
-
 def truth_of(prepared: Sequence[Prepared]) -> dict[str, Any]:
     """Return what is annotated in each recording, by name."""
     return {one.name: one.truth for one in prepared if one.truth is not None}
@@ -366,8 +306,12 @@ def certify_choice(
         **({} if fitted.solved else {"best pass": "validation"}),
         **task.note_on(fitted.class_weights),
     }
+    if "calibration" in chosen and fitted.calibration in UNCALIBRATED:
+        chosen["calibration"] = ""
+    wake = recipe.wake_minutes
+    trims = "none" if wake is None else f"wake more than {wake:g} min before or after sleep"
     assumed = sorted({one.subject for one in prepared if ASSUMED_SUBJECT in one.notes})
-    return Certificate(fold, chosen, task.scorer, assumed=tuple(assumed))
+    return Certificate(fold, chosen, task.scorer, trims, assumed=tuple(assumed))
 
 
 def certificate_of(decoder: Decoder, fold: Fold) -> Certificate:

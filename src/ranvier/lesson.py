@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranvier.import_paths import by_name
 from ranvier.recording import Array
 from ranvier.store import Prepared
 from ranvier.tasks import Loss, Quality, Task
-from ranvier.training import Training, by_name, pad
+from ranvier.training import Training, pad
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,6 +52,11 @@ class Lesson:
             If there is nothing to learn, or the loss or metric is unknown.
         """
         targets = np.concatenate([one.targets(network.window, network.hop) for one in train])
+        if not len(targets):
+            raise ValueError(
+                f"Nothing to learn: no training recording is as long as the network's window of "
+                f"{network.window} steps of {train[0].hop:g} s"
+            )
         weights = task.weights(targets)
         return cls(
             task,
@@ -157,5 +164,64 @@ def validate(network: Any, lesson: Lesson, recordings: Sequence[Prepared], batch
         )
     if targets.ndim == 2:
         targets = (targets - lesson.centre) / lesson.spread
-    quality = lesson.quality(outputs, targets)
+    quality = float(lesson.quality(outputs, targets))
     return 0.0 if np.isnan(quality) else quality
+
+
+TRIED = 40
+"""Outputs that a loss and a metric are tried on."""
+
+
+def try_measures(task: Task, settings: Training, classes: int, *, values: bool) -> None:
+    """Refuse a loss or a metric that cannot be learnt by, or judged by.
+
+    Parameters
+    ----------
+    task, settings
+        Which name the loss and the metric.
+    classes
+        Outputs of the network.
+    values
+        Whether a target has a value for each output; else it is the number of a class.
+
+    Raises
+    ------
+    ValueError
+        If one is unknown, fails, or gives something else than a number.
+    """
+    import torch
+
+    rng = np.random.default_rng(0)
+    outputs = rng.normal(size=(TRIED, classes))
+    numbered = np.arange(TRIED) % max(2, classes)
+    targets = rng.normal(size=(TRIED, classes)) if values else numbered.astype(float)
+    logits = torch.tensor(outputs, dtype=torch.float32, requires_grad=True)
+    weighed = settings.class_weights and not values
+    weights = torch.ones(max(2, classes)) if weighed else None
+    truth = torch.tensor(targets, dtype=torch.float32)
+    loss = by_name("loss", settings.loss, task.losses)
+    found = _tried("loss", settings.loss, loss, logits, truth, weights)
+    if not (isinstance(found, torch.Tensor) and found.dim() == 0 and found.requires_grad):
+        raise ValueError(
+            f"Invalid loss: {settings.loss!r} gives {_shown(found)}, must give a tensor of one "
+            "value that depends on the outputs"
+        )
+    metric = by_name("metric", settings.metric, task.qualities)
+    found = _tried("metric", settings.metric, metric, outputs, targets)
+    if not isinstance(found, Real):
+        raise ValueError(
+            f"Invalid metric: {settings.metric!r} gives {_shown(found)}, must be a number"
+        )
+
+
+def _tried(parameter: str, name: str, measure: Callable[..., Any], *given: Any) -> Any:
+    try:
+        return measure(*given)
+    except Exception as error:  # a measure of somebody else's can raise whatever it likes
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"Invalid {parameter}: {name!r} cannot be computed ({reason})") from None
+
+
+def _shown(found: Any) -> str:
+    shape = getattr(found, "shape", ())
+    return f"a {type(found).__name__} of shape {tuple(shape)}" if shape else repr(found)

@@ -1,25 +1,37 @@
-"""How a network is fitted: settings, which stretches a pass goes through, how they are varied."""
+"""How a network is fitted: settings, and which stretches a pass goes through."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ranvier.recording import Array
+from ranvier.schedules import check_schedule
 from ranvier.store import Prepared
 from ranvier.tasks import Task
+from ranvier.variations import check_augment, vary
 from ranvier.window_sampler import chances_of
 
 if TYPE_CHECKING:
     from ranvier.networks import Network
 
-Named = TypeVar("Named")
-
-BALANCES = ("none", "class", "subject", "class and subject")
+WHOLE = ("passes", "patience", "batch", "save_every", "eval_batch")
+ABOVE_0 = ("learning_rate", "stretch", "segment")
+AT_LEAST_0 = ("background", "weight_decay", "auxiliary")
+OPTIONS = {
+    "decay": ("all", "kernels"),
+    "class_weights": (True, False),
+    "tail": ("keep", "drop"),
+    "balance": ("none", "class", "subject", "class and subject"),
+    "precision": ("32-true", "bf16-mixed", "16-mixed"),
+}
+FIELDS_OF_THEIR_OWN = {"lr": "learning_rate", "weight_decay": "weight_decay"}
+"""Keywords of an optimiser that are no ``optimiser_settings``."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,7 @@ class Training:
     decay
         What decays: ``"all"`` weights, or ``"kernels"`` of two and more dimensions alone.
     schedule
-        How the learning rate goes on: see ``SCHEDULES``.
+        How the learning rate goes on: see ``schedules.SCHEDULES``, or an import path.
     schedule_settings
         Keywords of the schedule.
     loss
@@ -72,15 +84,16 @@ class Training:
         within each class the subjects that have it. Some stretches are then drawn several times in
         a pass, and others in none.
     augment
-        How stretches are varied: see ``VARIATIONS``.
+        How stretches are varied: see ``variations.VARIATIONS``; ``"shift"`` only where a stretch is
+        one window, for it would part what is true from its signal.
     gradient_norm
-        Larger gradients are scaled down to this norm.
+        Larger gradients are scaled down to this norm; infinite to leave them.
     save_every
         Passes between two checkpoints.
     eval_batch
         Recordings side by side when validating.
     precision
-        As in Lightning Fabric, such as ``"32-true"`` or ``"bf16-mixed"``.
+        As in Lightning Fabric: ``"32-true"``, ``"bf16-mixed"``, or ``"16-mixed"`` on a GPU.
     context
         For a network that looks back on earlier windows: settings that differ in a second round, in
         which only that is learnt. Empty to learn all at once.
@@ -109,34 +122,35 @@ class Training:
     gradient_norm: float = 1.0
     save_every: int = 1
     eval_batch: int = 8
-    precision: str = "32-true"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     context: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("passes", "patience", "batch", "save_every", "eval_batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"Invalid {name}: {getattr(self, name)}, must be at least 1")
-        for name in ("learning_rate", "gradient_norm", "stretch", "segment"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"Invalid {name}: {getattr(self, name)}, must be above 0")
-        for name in ("background", "weight_decay", "auxiliary"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"Invalid {name}: {getattr(self, name)}, must be at least 0")
-        if self.balance not in BALANCES:
-            raise ValueError(
-                f"Invalid balance: {self.balance!r}, possible options: {list(BALANCES)}"
-            )
-        if unknown := set(self.augment) - set(VARIATIONS):
-            raise ValueError(
-                f"Invalid augment: {sorted(unknown)}, possible options: {list(VARIATIONS)}"
-            )
+        for name in WHOLE:
+            self._check(name, self._is_whole(name), "a whole number of at least 1")
+        for name in ABOVE_0:
+            self._check(name, 0 < getattr(self, name) < math.inf, "finite and above 0")
+        for name in AT_LEAST_0:
+            self._check(name, 0 <= getattr(self, name) < math.inf, "finite and at least 0")
+        self._check("gradient_norm", self.gradient_norm > 0, "above 0")
+        for name, options in OPTIONS.items():
+            if getattr(self, name) not in options:
+                found = getattr(self, name)
+                raise ValueError(f"Invalid {name}: {found!r}, possible options: {list(options)}")
+        for name, own in FIELDS_OF_THEIR_OWN.items():
+            if name in self.optimiser_settings:
+                raise ValueError(f"Invalid optimiser_settings: {name}, must be given as {own}")
+        check_augment(self.augment)
+        check_schedule(self.learning_rate, self.schedule, self.schedule_settings)
         if self.context:
             self.second_round()
-        schedule = by_name("schedule", self.schedule, SCHEDULES)
-        try:
-            schedule(self.learning_rate, [], **self.schedule_settings)
-        except TypeError as error:
-            raise ValueError(f"Invalid schedule_settings of {self.schedule!r}: {error}") from None
+
+    def _is_whole(self, name: str) -> bool:
+        return isinstance(getattr(self, name), Integral) and getattr(self, name) >= 1
+
+    def _check(self, name: str, holds: bool, wanted: str) -> None:  # noqa: FBT001
+        if not holds:
+            raise ValueError(f"Invalid {name}: {getattr(self, name)}, must be {wanted}")
 
     def second_round(self) -> Training:
         """Return the settings of the round in which a network learns to look back.
@@ -155,71 +169,6 @@ class Training:
             ) from None
 
 
-def by_name(parameter: str, name: str, options: Mapping[str, Named]) -> Named:
-    """Return one of the options, the first for an empty name, or what an import path leads to.
-
-    Raises
-    ------
-    ValueError
-        If there is no such thing.
-    """
-    if not name:
-        return next(iter(options.values()))
-    if name in options:
-        return options[name]
-    module, colon, attribute = name.partition(":")
-    try:
-        if colon:
-            found: Named = getattr(import_module(module), attribute)
-            return found
-    except (ImportError, AttributeError):
-        pass
-    raise ValueError(
-        f"Invalid {parameter}: {name!r}, possible options: {[*options, 'module:name']}"
-    )
-
-
-History = Sequence[Mapping[str, float]]
-
-
-def constant(rate: float, history: History) -> float:  # noqa: ARG001
-    """Keep the learning rate."""
-    return rate
-
-
-def steps(rate: float, history: History, *, at: Sequence[int], factor: float = 0.1) -> float:
-    """Multiply by a factor after each of these passes."""
-    return rate * factor ** sum(len(history) >= passes for passes in at)
-
-
-def cosine(rate: float, history: History, *, passes: int, floor: float = 0.0) -> float:
-    """Fall to the floor along half a wave."""
-    share = min(1.0, len(history) / passes)
-    return floor + (rate - floor) * 0.5 * (1 + float(np.cos(np.pi * share)))
-
-
-def plateau(
-    rate: float, history: History, *, factor: float = 0.75, patience: int = 3, floor: float = 0.0
-) -> float:
-    """Multiply by a factor whenever the validation score was not better for some passes."""
-    best, waited = float("-inf"), 0
-    for one in history:
-        waited = 0 if one["score"] > best else waited + 1
-        best = max(best, one["score"])
-        if waited >= patience:
-            rate, waited = max(floor, rate * factor), 0
-    return rate
-
-
-SCHEDULES: dict[str, Callable[..., float]] = {
-    "constant": constant,
-    "steps": steps,
-    "cosine": cosine,
-    "plateau": plateau,
-}
-"""From the first learning rate and the history to that of the next pass: no state to lose."""
-
-
 def stretches(
     train: Sequence[Prepared],
     network: Network,
@@ -227,16 +176,18 @@ def stretches(
     settings: Training,
     rng: np.random.Generator,
 ) -> Array:
-    """Choose (recording, first step) for one pass: all with something to find, some others."""
-    telling: list[tuple[int, int]] = []
-    others: list[tuple[int, int]] = []
+    """Choose (recording, first step, last) for one pass: all with something to find, some others.
+
+    Where a task does not say where stretches begin, each recording is cut elsewhere in each pass.
+    """
+    telling: list[tuple[int, int, int]] = []
+    others: list[tuple[int, int, int]] = []
     for number, recording in enumerate(train):
-        length = stretch_steps(recording, network, settings)
+        length = stretch_steps(recording.hop, network, settings)
         shift = 0 if task.aligned else int(rng.integers(length))
-        for start in range(-shift, len(recording), length):
-            first = max(0, start)
-            found = task.telling(_targets(recording, network, first, length))
-            (telling if found else others).append((number, first))
+        for first, last in _cut(len(recording), length, shift, network):
+            found = task.telling(_targets(recording, network, first, last))
+            (telling if found else others).append((number, first, last))
     wanted = min(len(others), round(settings.background * len(telling)))
     if settings.balance != "none":
         keys = _balance_keys(train, telling, others, settings.balance)
@@ -244,19 +195,19 @@ def stretches(
         places = rng.choice(len(chances), len(telling) + wanted, p=chances / chances.sum())
         return np.array(telling + others)[places]
     drawn = rng.permutation(len(others))[:wanted]
-    chosen = np.array(telling + [others[i] for i in drawn.tolist()]).reshape(-1, 2)
+    chosen = np.array(telling + [others[i] for i in drawn.tolist()]).reshape(-1, 3)
     return np.asarray(rng.permutation(chosen, axis=0))
 
 
 def _balance_keys(
     train: Sequence[Prepared],
-    telling: Sequence[tuple[int, int]],
-    others: Sequence[tuple[int, int]],
+    telling: Sequence[tuple[int, int, int]],
+    others: Sequence[tuple[int, int, int]],
     balance: str,
 ) -> list[Array]:
     """Return the class and the subject of each stretch, those that are wanted."""
     subjects = np.unique([one.subject for one in train], return_inverse=True)[1]
-    numbers = [number for number, _ in [*telling, *others]]
+    numbers = [number for number, *_ in [*telling, *others]]
     keys = {
         "class": np.repeat([1, 0], [len(telling), len(others)]),
         "subject": subjects[np.array(numbers, int)],
@@ -264,15 +215,44 @@ def _balance_keys(
     return [key for name, key in keys.items() if name in balance]
 
 
-def stretch_steps(recording: Prepared, network: Network, settings: Training) -> int:
-    """Return the length of a stretch in steps: at least a window."""
-    return max(network.window, round(settings.stretch / recording.hop))
+def stretch_steps(hop: float, network: Network, settings: Training) -> int:
+    """Return the length of a stretch in steps of so many seconds: at least a window."""
+    return max(network.window, round(settings.stretch / hop))
 
 
-def _targets(recording: Prepared, network: Network, first: int, length: int) -> Array:
+def check_shift(hop: float, network: Network, settings: Training) -> None:
+    """Refuse to shift stretches of more than a window, whose targets would stay where they are.
+
+    Parameters
+    ----------
+    hop
+        Seconds of a step.
+    network, settings
+        Which say how long a stretch is, and whether it is shifted.
+
+    Raises
+    ------
+    ValueError
+        If a stretch is more than one window.
+    """
+    steps = stretch_steps(hop, network, settings)
+    if settings.augment.get("shift") and steps != network.window:
+        raise ValueError(
+            f"Invalid augment: shift {settings.augment['shift']} of stretches of {steps} steps, "
+            f"must be of stretches of one window, {network.window} steps"
+        )
+
+
+def _cut(steps: int, length: int, shift: int, network: Network) -> list[tuple[int, int]]:
+    """Return the (first, last) of stretches with an output; one at least, the first full one."""
+    cuts = [(max(0, one), min(one + length, steps)) for one in range(-shift, steps, length)]
+    known = [(first, last) for first, last in cuts if network.outputs(last - first)]
+    return known or [(0, min(length, steps))]
+
+
+def _targets(recording: Prepared, network: Network, first: int, last: int) -> Array:
     """Return what is true for the outputs of a stretch."""
-    count = network.outputs(min(length, len(recording) - first))
-    steps = first + network.window - 1 + network.hop * np.arange(count)
+    steps = first + network.window - 1 + network.hop * np.arange(network.outputs(last - first))
     return recording.targets_at(recording.first + recording.hop * steps, network.hop)
 
 
@@ -294,9 +274,8 @@ def batches(
         rows = chosen[start : start + settings.batch]
         if settings.tail == "drop" and len(rows) < settings.batch <= len(chosen):
             return
-        lengths = [stretch_steps(train[n], network, settings) for n, _ in rows]
-        read = [train[n].features(i, i + m) for (n, i), m in zip(rows, lengths, strict=True)]
-        truth = [_targets(train[n], network, i, m) for (n, i), m in zip(rows, lengths, strict=True)]
+        read = [train[number].features(first, last) for number, first, last in rows]
+        truth = [_targets(train[number], network, first, last) for number, first, last in rows]
         yield vary(pad(read), settings.augment, rng), pad(truth)
 
 
@@ -307,47 +286,3 @@ def pad(arrays: Sequence[Array]) -> Array:
     for row, array in zip(padded, arrays, strict=True):
         row[: len(array)] = array
     return padded
-
-
-Variation = Callable[[Array, float, np.random.Generator], Array]
-
-
-def add_noise(stretch: Array, amount: float, rng: np.random.Generator) -> Array:
-    """Add uniform noise up to a share of each channel's largest value."""
-    largest = np.nanmax(np.abs(np.nan_to_num(stretch)), axis=1, keepdims=True)
-    return np.asarray(stretch + largest * rng.uniform(-amount, amount, stretch.shape))
-
-
-def turn_around(stretch: Array, amount: float, rng: np.random.Generator) -> Array:
-    """Shift each stretch by up to a share of its length, what falls out at the end coming first."""
-    most = int(amount * stretch.shape[1])
-    shifts = rng.integers(-most, most + 1, len(stretch))
-    return np.stack([np.roll(one, by, axis=0) for one, by in zip(stretch, shifts, strict=True)])
-
-
-def flip_sign(stretch: Array, amount: float, rng: np.random.Generator) -> Array:
-    """Turn a share of the stretches upside down."""
-    signs = np.where(rng.random(len(stretch)) < amount, -1.0, 1.0)
-    return stretch * signs.reshape(-1, *[1] * (stretch.ndim - 1))
-
-
-def change_gain(stretch: Array, amount: float, rng: np.random.Generator) -> Array:
-    """Multiply each channel by up to 1 + amount, or divide by it."""
-    shape = (len(stretch), 1, *stretch.shape[2:3], *[1] * (stretch.ndim - 3))
-    return np.asarray(stretch * (1 + amount) ** rng.uniform(-1, 1, shape))
-
-
-VARIATIONS: dict[str, Variation] = {
-    "noise": add_noise,
-    "shift": turn_around,
-    "sign": flip_sign,
-    "gain": change_gain,
-}
-"""Ways to vary a stretch, (batch, step, ...), each with how much."""
-
-
-def vary(stretch: Array, augment: Mapping[str, float], rng: np.random.Generator) -> Array:
-    """Vary each stretch in these ways, one after the other."""
-    for name, amount in augment.items():
-        stretch = VARIATIONS[name](stretch, amount, rng)
-    return stretch.astype(np.float32)

@@ -1,7 +1,8 @@
 """The weights that authors published: one file for each network, from their names to ours.
 
-Each module has ``read``, which finds sizes in the weights and gives them our names, and
-``answers``, which runs the input of a fixture.
+Each module has ``read``, which finds sizes in the weights and gives them our names, ``answers``,
+which runs the input of a fixture, and ``SIZES``, what weights cannot tell: names that stand for the
+same are together.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 from ranvier.authors.files import read_npz, read_weights
 from ranvier.formats.hed_score import replacing
 from ranvier.networks import make_network
+from ranvier.networks.sizes import check_sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,17 +81,35 @@ def load_authors(
     Raises
     ------
     ValueError
-        If the network is unknown, the file cannot be read, or its weights are those of another
-        network.
+        If the network is unknown, the file cannot be read, its weights are those of another
+        network, or a size is unknown or impossible.
     """
-    module = _module(network)
+    module, given = _module(network), dict(config or {})
+    known = [name for names in module.SIZES for name in names]
+    if unknown := sorted(set(given) - set(known)):
+        raise ValueError(f"Invalid sizes: {unknown}, possible options for {network}: {known}")
     weights, found = read_weights(path)
+    told = {name for names in module.SIZES if set(names) & set(given) for name in names}
+    kept = {name: value for name, value in found.items() if name not in told}
     try:
-        imported: Imported = module.read(weights, {**found, **(config or {})})
+        imported: Imported = module.read(weights, {**kept, **given})
         network_with(network, imported)
     except (ValueError, *MISFITS) as error:
         raise ValueError(f"{path} cannot be taken over as {network!r}: {error}") from None
     return imported
+
+
+def whole_number(config: Mapping[str, Any], name: str, default: int) -> int:
+    """Return a size of the config, or the published one.
+
+    Raises
+    ------
+    ValueError
+        If it is no whole number of at least 1.
+    """
+    size = config.get(name, default)
+    check_sizes(**{name: size})
+    return int(size)
 
 
 def network_with(network: str, imported: Imported) -> Any:
@@ -193,6 +213,8 @@ def read_imported(path: str | os.PathLike[str]) -> tuple[str, Imported]:
             weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         if about.get("format") != FORMAT:
             raise ValueError("it was not written by ranvier import-weights")
+        if broken := [name for name, one in weights.items() if not one.isfinite().all()]:
+            raise ValueError(f"{broken[0]} has values that are not finite")
         channels, settings = json.loads(about["channels"]), json.loads(about["settings"])
         return about["network"], Imported(tuple(channels), dict(settings), weights)
     except (ValueError, OSError, SafetensorError, *MISFITS) as error:

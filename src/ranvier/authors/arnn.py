@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ranvier.authors import Imported
+from ranvier.authors import Imported, whole_number
 from ranvier.networks.arnn import WindowARNN
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
@@ -55,6 +55,7 @@ THEIRS: dict[str, tuple[str, ...]] = {
 }
 """Their weights that ours are made of, one after the other."""
 
+SIZES = (("seq_len", "window", "time_steps"),)
 SEGMENTS = 16
 """Of a window, as published."""
 
@@ -112,9 +113,9 @@ def _settings(weights: Weights, config: Mapping[str, Any]) -> dict[str, Any]:
     """Read the sizes off the weights, and the length of a window off the config."""
     segment, hidden = weights["arnn.init_state"].shape
     head_size = len(weights[f"{BLOCK}attn.q_scale"])
-    window = segment * int(config.get("time_steps", SEGMENTS))
+    window = segment * whole_number(config, "time_steps", SEGMENTS)
     return {
-        "window": int(config.get("seq_len", config.get("window", window))),
+        "window": whole_number(config, "seq_len", whole_number(config, "window", window)),
         "segment": segment,
         "hidden": hidden,
         "heads": len(weights[f"{BLOCK}to_q.weight"]) // head_size,

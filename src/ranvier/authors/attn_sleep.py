@@ -11,10 +11,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ranvier.authors import Imported
+from ranvier.authors import Imported, whole_number
 from ranvier.networks.attn_sleep import FORMS, AttnSleep
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
+
+SIZES = (("window",), ("heads",))
 
 PLACES = {
     "0": "filters.convolve",
@@ -121,8 +123,8 @@ def _settings(weights: Weights, config: Mapping[str, Any], *, layers: int) -> di
         )
     form = FORM_OF_WIDTH[width]
     sizes = {"maps": maps, "layers": layers, "hidden": hidden, "classes": classes}
-    window, heads = config.get("window", FORMS[form].window), config.get("heads", 5)
-    return {"form": form, "window": int(window), "heads": int(heads), **sizes}
+    window = whole_number(config, "window", FORMS[form].window)
+    return {"form": form, "window": window, "heads": whole_number(config, "heads", 5), **sizes}
 
 
 def _joined(given: Weights) -> dict[str, npt.NDArray[np.float32]]:

@@ -10,7 +10,6 @@ import io
 import json
 import os
 import re
-import subprocess
 import sys
 import warnings
 import zipfile
@@ -21,6 +20,8 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from ranvier.formats.own_process import in_own_process
 
 LARGEST = 2**30
 """Bytes that the weights of a file may take in memory."""
@@ -256,7 +257,7 @@ def _read_keras(path: Path) -> Found:
     with zipfile.ZipFile(path) as file:
         _check_size(sum(one.file_size for one in file.infolist()))
         about = json.loads(file.read("config.json"))
-        weights, _ = _in_own_process(file.read("model.weights.h5"))
+        weights, _ = _read_apart(file.read("model.weights.h5"))
     layers = [str(layer["config"]["name"]) for layer in about["config"]["layers"]]
     order = sorted(weights, key=lambda name: layers.index(name.partition("/")[0]))
     return weights, {"order": order}
@@ -264,22 +265,13 @@ def _read_keras(path: Path) -> Found:
 
 def _read_h5(path: Path) -> Found:
     _check_size(path.stat().st_size)
-    return _in_own_process(path.read_bytes())
+    return _read_apart(path.read_bytes())
 
 
-def _in_own_process(content: bytes) -> Found:
-    """Read weights of Keras where a file that makes the HDF5 library hang or crash does no harm."""
-    child = [sys.executable, "-c", "from ranvier.authors.files import pass_on; pass_on()"]
-    try:
-        done = subprocess.run(
-            child, input=content, capture_output=True, timeout=PATIENCE, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise ValueError(f"it could not be read within {PATIENCE} s") from None
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise ValueError(said[-1] if said else "the HDF5 library crashes on it")
-    arrays = read_npz(io.BytesIO(done.stdout))
+def _read_apart(content: bytes) -> Found:
+    function, library = f"{__name__}:pass_on", "the HDF5 library"
+    found = in_own_process(function, library=library, content=content, patience=PATIENCE)
+    arrays = read_npz(io.BytesIO(found))
     config = {"order": arrays.pop("order").tolist()} if "order" in arrays else {}
     return {name.removeprefix("weights/"): one for name, one in arrays.items()}, config
 

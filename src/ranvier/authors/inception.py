@@ -16,10 +16,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ranvier.authors import Imported
+from ranvier.authors import Imported, whole_number
 from ranvier.networks.inception import Inception
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
+
+SIZES = (("inputLength",), ("upSamplingFactor",))
 
 NUMBERED = {
     "conv1d": ("bank", "trunk.convolution"),
@@ -135,11 +137,11 @@ def _renamed(
 
 def _settings(weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Any]:
     """Read the window off the layer that takes all samples, unless it is given."""
-    upsample = int(config.get("upSamplingFactor", 1))
+    upsample = whole_number(config, "upSamplingFactor", 1)
     window = weights["dense.linear.weight"].shape[1] // upsample
     return {
         "pooling": ("max",),
-        "window": int(config.get("inputLength", window)),
+        "window": whole_number(config, "inputLength", window),
         "upsample": upsample,
         "classes": len(weights["readout.bias"]),
     }

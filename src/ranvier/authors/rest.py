@@ -10,12 +10,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ranvier.authors import Imported
+from ranvier.authors import Imported, whole_number
 from ranvier.features import ScalePerStep
 from ranvier.networks.rest import REST
 from ranvier.recording import Layout
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
+
+SIZES = (("steps",), ("fire_rate",), ("multi",), ("nodes",), ("adjacency",))
 
 TUSZ = tuple("Fp1 Fp2 F3 F4 C3 C4 P3 P4 O1 O2 F7 F8 T3 T4 T5 T6 Fz Cz Pz".split())
 """The electrodes in the order of the corpus that the authors trained on."""
@@ -69,7 +71,7 @@ def read(weights: Weights, config: Mapping[str, Any]) -> Imported:
         "normalise": "none",
         "bound": float("inf"),
         "memory": "clip",
-        "clip": int(config.get("steps", 12)),
+        "clip": whole_number(config, "steps", 12),
         "fire_rate": float(config.get("fire_rate", 0.5)),
         "repeats": (1, 9) if config.get("multi") else (1, 1),
     }
@@ -110,7 +112,7 @@ def _logits(network: REST, features: npt.NDArray[np.float32], masks: list[list[A
 
 
 def _channels(config: Mapping[str, Any]) -> tuple[str, ...]:
-    nodes = len(config["adjacency"]) if "adjacency" in config else int(config.get("nodes", 19))
+    nodes = len(config["adjacency"]) if "adjacency" in config else whole_number(config, "nodes", 19)
     if nodes == len(TUSZ):
         return TUSZ
     if "adjacency" not in config:

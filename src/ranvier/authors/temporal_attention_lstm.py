@@ -11,9 +11,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ranvier.authors import Imported
+from ranvier.authors import Imported, whole_number
 from ranvier.networks.temporal_attention_lstm import TemporalAttentionLSTM
 
+SIZES = (("bins",),)
 NAME = re.compile(
     r"(?:bidirectional(?:_\d+)?/)?"
     r"(?P<kind>forward_lstm|backward_lstm|layer_normalization|lstm|dense)(?:_(?P<number>\d+))?"
@@ -65,7 +66,7 @@ def read(weights: Mapping[str, npt.NDArray[np.float32]], config: Mapping[str, An
         renamed[layer.format("bias_hh")] = torch.zeros_like(bias)
     channels = renamed["both_ways.weight_ih_l0"].shape[1]
     settings = {
-        "window": int(config.get("bins", 20)),
+        "window": whole_number(config, "bins", 20),
         "hidden": renamed["both_ways.weight_hh_l0"].shape[1],
         "dense": len(renamed["dense.weight"]),
         "attention": layers is ATTENTION,

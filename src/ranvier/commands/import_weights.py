@@ -21,7 +21,7 @@ def import_weights(
     out: str,
     *,
     check: str | None = None,
-    sizes: dict[str, int] | None = None,
+    sizes: dict[str, int | float] | None = None,
 ) -> Answer:
     """Take over weights that the authors of a network published; nothing in the file is run.
 

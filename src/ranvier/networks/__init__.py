@@ -98,7 +98,7 @@ NETWORKS = {
 
 
 def make_network(name: str, channels: Sequence[str], settings: Mapping[str, Any]) -> Any:
-    """Make a network by name for these channels.
+    """Make a network by name for these channels; torch's own generator stays where it is.
 
     Raises
     ------
@@ -109,10 +109,15 @@ def make_network(name: str, channels: Sequence[str], settings: Mapping[str, Any]
         raise ValueError(f"Invalid network: {name!r}, possible options: {list(NETWORKS)}")
     module, _, cls = NETWORKS[name].partition(":")
     try:
-        return getattr(import_module(module), cls)(tuple(channels), **settings)
+        made = getattr(import_module(module), cls)
+        from torch.random import fork_rng
+
+        with fork_rng(devices=[]):
+            return made(tuple(channels), **settings)
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise ValueError('Torch is missing: pip install "ranvier[train]"') from None
-    except TypeError as error:
-        raise ValueError(f"Invalid settings of network {name!r}: {error}") from None
+    except (TypeError, OverflowError, MemoryError, RuntimeError) as error:
+        reason = " ".join(str(error).split()) or "memory ran out"
+        raise ValueError(f"Invalid settings of network {name!r}: {reason}") from None

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from ranvier.networks.arnn_cell import Cell
 from ranvier.networks.carried import CarriedNetwork
-from ranvier.networks.sizes import check_dropout, check_sizes, choose
+from ranvier.networks.sizes import check_dropout, check_sizes, check_whole, choose
 from ranvier.networks.windows import WindowNetwork
 
 WINDOWS_AT_ONCE = 4
@@ -239,6 +239,7 @@ def _never_read(hidden: int) -> nn.ModuleDict:
 
 def _check(*, head_size: int, dropout: float, **sizes: int) -> None:
     check_sizes(**sizes)
+    check_whole(head_size=head_size)
     check_dropout(dropout)
     if head_size < 2 or head_size % 2:
         raise ValueError(f"Invalid head_size: {head_size}, must be even and at least 2")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ranvier.networks.chance import Dropout
-from ranvier.networks.sizes import check_divides, check_sizes
+from ranvier.networks.sizes import check_divides, check_dropout, check_sizes
 from ranvier.networks.windows import WindowNetwork
 
 RECALIBRATED_FROM = 128
@@ -307,6 +307,8 @@ class AttnSleep(WindowNetwork):
         sizes = FORMS[form] if window is None else FORMS[form]._replace(window=window)
         check_sizes(2, window=sizes.window, maps=maps)
         check_sizes(layers=layers, heads=heads, hidden=hidden)
+        check_dropout(dropout)
+        check_dropout(attention_dropout, "attention_dropout")
         over_time, norm_query = attend == "time", query == "normalised"
         shape = Tokens(maps, sizes.steps, heads, hidden, attention_dropout, over_time, norm_query)
         check_divides("heads", heads, shape.size)

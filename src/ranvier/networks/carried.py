@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ranvier.networks.readout import LEAST_VALID, Factor, rescale
+from ranvier.networks.sizes import check_whole
 
 
 class CarriedState(NamedTuple):
@@ -60,6 +61,7 @@ class CarriedNetwork(nn.Module):
         warm_up: int = 0,
     ) -> None:
         super().__init__()
+        check_whole(segment=segment, warm_up=warm_up)
         if segment < 1 or warm_up < 0:
             raise ValueError(
                 f"Invalid segment or warm_up: {segment} and {warm_up}, must be at least 1 and 0"

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ranvier.networks.sizes import check_divides, check_sizes
+from ranvier.networks.sizes import check_divides, check_dropout, check_sizes
 from ranvier.networks.windows import WindowNetwork
 
 
@@ -117,7 +117,7 @@ class CCT(WindowNetwork):
     Raises
     ------
     ValueError
-        If a size is below 1 or the heads do not divide the hidden size.
+        If a size is below 1, the heads do not divide the hidden size, or a share is none.
     """
 
     def __init__(
@@ -138,6 +138,8 @@ class CCT(WindowNetwork):
     ) -> None:
         check_sizes(filters=filters, hidden=hidden, layers=layers, widening=widening)
         check_divides("heads", heads, hidden)
+        check_dropout(dropout)
+        check_dropout(stochastic_depth, "stochastic_depth")
         super().__init__(
             channels, window=window, hop=hop, embedding=hidden, classes=classes, context=context
         )

@@ -152,7 +152,7 @@ class Inception(WindowNetwork):
         self.heads = nn.ModuleList(_head(*unit, samples, classes, dropout) for unit in units)
         self.trunk = Block(32 * len(self.units), 8, 16)
         self.dense = Dense(8 * samples, dropout)
-        self.apply(_initialise)
+        self.begin_as(_initialise)
 
     def embed(self, windows: Tensor) -> Tensor:
         """Return what the trunk makes of (window, sample, 1), (window, 16)."""

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ranvier.networks.carried import CarriedNetwork
+from ranvier.networks.sizes import check_whole
 
 
 class Model(NamedTuple):
@@ -97,6 +98,7 @@ class Kalman(CarriedNetwork):
     def __init__(
         self, channels: Sequence[str], *, classes: int = 2, lag: int = 0, ridge: float = 1e-3
     ) -> None:
+        check_whole(lag=lag)
         if lag < 0 or not 0 <= ridge < float("inf"):
             raise ValueError(f"Invalid lag or ridge: {lag} and {ridge}, must be finite, at least 0")
         super().__init__(channels, segment=1, embedding=classes, classes=classes, warm_up=lag)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ranvier.networks.sizes import check_divides, check_sizes
+from ranvier.networks.sizes import check_divides, check_dropout, check_sizes
 from ranvier.networks.windows import WindowNetwork
 
 
@@ -124,7 +124,8 @@ class RTransformer(WindowNetwork):
     Raises
     ------
     ValueError
-        If a size is below 1 or the heads do not divide the hidden size.
+        If a size is below 1, the heads do not divide the hidden size, or the dropout is not a
+        share.
     """
 
     def __init__(
@@ -146,6 +147,7 @@ class RTransformer(WindowNetwork):
         check_sizes(hidden=hidden, layers=layers, widening=widening)
         check_sizes(kernel=kernel, recurrences=recurrences)
         check_divides("heads", heads, hidden)
+        check_dropout(dropout)
         super().__init__(
             channels, window=window, hop=hop, embedding=hidden, classes=classes, context=context
         )

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from numbers import Integral
 from typing import Literal
 
 import numpy.typing as npt
@@ -35,6 +36,7 @@ from ranvier.networks.rest_masks import draw_by_row, draw_masks
 from ranvier.networks.rest_row import Given, Row
 from ranvier.networks.rest_state import RESTState, ages_around
 from ranvier.networks.rest_update import Mask, Step, Weights, by_step, held_within, whole
+from ranvier.networks.sizes import check_sizes, check_whole
 
 Update = Literal["expected", "always", "sampled"]
 Masks = Callable[[int], Sequence[Mask]]
@@ -99,10 +101,9 @@ class REST(nn.Module):
     ) -> None:
         super().__init__()
         _check_options(memory=memory, normalise=normalise, update=update)
-        sizes = {"hidden": hidden, "features": features, "clip": clip, "repeats": min(repeats)}
-        for name, least in sizes.items():
-            if least < 1:
-                raise ValueError(f"Invalid {name}: {least}, must be at least 1")
+        check_sizes(hidden=hidden, features=features, clip=clip)
+        check_whole(warm_up=warm_up)
+        _check_chance(fire_rate, repeats)
         if warm_up < 0 or not bound > 0:
             raise ValueError(
                 f"Invalid warm_up or bound: {warm_up} and {bound}, must be at least 0 and above 0"
@@ -373,6 +374,17 @@ def _learning_in_full(memory: Tensor) -> bool:
     if not torch.is_grad_enabled():
         return False
     return not torch.is_autocast_enabled(memory.device.type)
+
+
+def _check_chance(fire_rate: float, repeats: Sequence[int]) -> None:
+    if not 0 <= fire_rate <= 1:
+        raise ValueError(f"Invalid fire_rate: {fire_rate}, must be from 0 to 1")
+    whole = all(isinstance(one, Integral) for one in repeats)
+    if not (whole and len(repeats) == 2 and 1 <= repeats[0] <= repeats[1]):
+        raise ValueError(
+            f"Invalid repeats: {list(repeats)}, must be two whole numbers, the fewest, at least 1, "
+            "and the most"
+        )
 
 
 def _check_options(**given: str) -> None:

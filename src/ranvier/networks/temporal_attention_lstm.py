@@ -100,7 +100,7 @@ class TemporalAttentionLSTM(WindowNetwork):
         self.score = weigh(hidden) if attention else None
         self.dense = nn.Linear(hidden, dense)
         self.dropout = nn.Dropout(dropout)
-        self.apply(_start_as_in_keras)
+        self.begin_as(_start_as_in_keras)
 
     def embed(self, windows: Tensor) -> Tensor:
         """Return the embeddings, (window, dense), of windows (window, bin, channel)."""

@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ranvier.networks.sizes import check_divides, check_sizes
+from ranvier.networks.sizes import check_divides, check_dropout, check_sizes
 from ranvier.networks.windows import WindowNetwork
 
 POOLS = ("class_token", "mean")
@@ -55,7 +55,8 @@ class ViT(WindowNetwork):
     Raises
     ------
     ValueError
-        If the pool is unknown or a size is below 1 or does not divide what it must.
+        If the pool is unknown, a size is below 1 or does not divide what it must, or the dropout
+        is not a share.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class ViT(WindowNetwork):
         check_sizes(hidden=hidden, layers=layers, widening=widening)
         check_divides("patch", patch, window)
         check_divides("heads", heads, hidden)
+        check_dropout(dropout)
         if pool not in POOLS:
             raise ValueError(f"Invalid pool: {pool!r}, possible options: {list(POOLS)}")
         super().__init__(

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from ranvier.networks.sizes import check_whole
 from ranvier.networks.windows import WindowNetwork
 
 RIDGES = tuple(10.0**power for power in range(-4, 2))
@@ -63,6 +64,7 @@ class Wiener(WindowNetwork):
     ) -> None:
         if ridge is not None and not 0 < ridge < float("inf"):
             raise ValueError(f"Invalid ridge: {ridge}, must be finite and above 0, or None")
+        check_whole(window=window)
         size = window * len(channels)
         super().__init__(
             channels, window=window, hop=hop, embedding=size, classes=classes, least=least

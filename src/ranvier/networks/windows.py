@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ranvier.networks.readout import LEAST_VALID, Factor, rescale
+from ranvier.networks.sizes import check_whole
 
 AT_ONCE = 32
 """Windows that are looked at together when nothing is learnt, so that they stay in the cache."""
@@ -137,6 +139,7 @@ class WindowNetwork(nn.Module):
         super().__init__()
         hop = window if hop is None else hop
         least = window if least is None else least
+        check_whole(window=window, hop=hop, least=least, context=context)
         if per_channel and least < window:
             raise ValueError(f"Invalid least: {least}, must be None where channels are apart")
         if not (0 < hop <= window and 0 < least <= window and context >= 0):
@@ -184,6 +187,17 @@ class WindowNetwork(nn.Module):
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002
         """Learn or answer, as in torch; what is settled stays as it is when it answers."""
         return super().train(mode and not self.settled)
+
+    def begin_as(self, start: Callable[[nn.Module], None]) -> None:
+        """Give all layers their first weights, but for a readout that corrects the layer before."""
+        for name, layer in self.named_children():
+            if not (self.context and name == "readout"):
+                layer.apply(start)
+
+    @property
+    def _needs_two(self) -> bool:
+        """Whether there is a norm over the batch, whose statistics one window does not have."""
+        return any(isinstance(layer, _BatchNorm) for layer in self.modules())
 
     def outputs(self, steps: int) -> int:
         """Return how many windows have ended once this many steps have come in."""
@@ -244,7 +258,7 @@ class WindowNetwork(nn.Module):
                 (),
             )
         windows, valid = self._cut(samples)
-        if self.training and valid.sum() < 2:  # statistics over a batch of one would be none
+        if self.training and self._needs_two and valid.sum() < 2:
             valid = torch.zeros_like(valid)
         embedded, auxiliary = self._embed_valid(windows.flatten(0, 2), valid.flatten())
         embedded, past, known = embedded.view(*shape, -1), state.past, state.known
