@@ -144,3 +144,9 @@ def test_rules_of_older_decoders_have_no_refractory_time():
 def test_impossible_rules_are_refused(rule):
     with pytest.raises(ValueError, match="Invalid"):
         AlarmRule(**rule)
+
+
+@pytest.mark.parametrize("name", ["minimum_seconds", "merge_seconds", "refractory_seconds"])
+def test_seconds_without_end_are_refused(name):
+    with pytest.raises(ValueError, match=f"Invalid {name}: inf s, must be finite and 0 or more"):
+        AlarmRule(**{name: np.inf})

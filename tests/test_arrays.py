@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import scipy.io
 
+import ranvier as rv
 from ranvier.formats import read, read_arrays, read_matlab, read_one, write_edf
+from ranvier.inspection import inspect
 from ranvier.recording import Layout
 from ranvier.truth import Hypnogram
 
@@ -61,6 +63,11 @@ def test_signal_rate_and_channels_are_found(tmp_path, written):
 
 
 class TestMatlab:
+    def test_modules_of_the_current_folder_are_not_imported(self, tmp_path, monkeypatch):
+        (tmp_path / "random.py").write_text("raise SystemExit('the random.py beside was run')\n")
+        monkeypatch.chdir(tmp_path)
+        assert read_matlab(mat5(tmp_path / "a.mat")).samples == 500
+
     def test_fields_of_a_structure_are_variables(self, tmp_path):
         structure = {"data": SIGNAL, "srate": 256, "setname": "x"}
         for_eeglab = mat5(tmp_path / "a.mat", data=None, fs=None, EEG=structure)
@@ -168,6 +175,36 @@ def test_a_signal_without_a_rate_is_not_taken_for_spikes(tmp_path):
     np.savez(tmp_path / "a.npz", signal=np.ones((64, 2)))
     with pytest.raises(ValueError, match=r"a.npz: its sampling rate is not clear, must be one"):
         read(tmp_path / "a.npz")
+
+
+def csv(path):
+    rows = np.column_stack([np.arange(500) / 100, SIGNAL])
+    np.savetxt(path, rows, delimiter=",", header=",".join(["time", *NAMES]), comments="")
+    return path
+
+
+def test_what_can_be_read_can_be_inspected(tmp_path):
+    made = {mat5: "Matlab", npz: "NumPy archive", csv: "table"}
+    for write, form in made.items():
+        path = write(tmp_path / f"a.{write.__name__.removesuffix('5')}")
+        (described,) = inspect(path).recordings
+        assert (described.format, described.rate) == (form, pytest.approx(100))
+
+
+def test_results_below_a_folder_are_no_recordings_of_it(tmp_path):
+    npz(tmp_path / "a.npz")
+    (tmp_path / "result" / "fold_1").mkdir(parents=True)
+    (tmp_path / "result" / "folds.json").write_text("{}")
+    np.savez(tmp_path / "result" / "fold_1" / "truth.npz", values=np.zeros((3, 2)))
+    assert [one.name for one in read(tmp_path)] == ["a"]
+
+
+@pytest.mark.parametrize("reading", [read, rv.read, inspect])
+def test_an_empty_path_is_not_the_current_folder(reading, tmp_path, monkeypatch):
+    npz(tmp_path / "a.npz")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="Invalid path: '', must name a file or folder"):
+        reading("")
 
 
 def test_folders_have_matlab_files_only_where_they_have_nothing_else(tmp_path):

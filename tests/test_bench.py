@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import time
 from dataclasses import replace
 from itertools import count
 
@@ -12,12 +13,13 @@ import torch
 
 from ranvier.__main__ import main
 from ranvier.bench import bench
+from ranvier.bench.compiled import time_in_c
 from ranvier.bench.machine import memory_of, most_resident, multiplied, operations_of
 from ranvier.bench.steps import PARTS, PERCENTILES, Steps, cuts_of, noise, time_steps
 from ranvier.decisions import MotionRule
 from ranvier.decoder import Decoder, load
 from ranvier.networks import make_network
-from ranvier.recording import COUNT
+from ranvier.recording import COUNT, Recording
 
 ROWS = {"torch", "onnx", *(["c"] if shutil.which("cc") else [])}
 
@@ -118,6 +120,20 @@ def test_noise_for_a_decoder_of_spikes_is_counts():
     assert len(time_steps(spikes.bind(found.layout), found, steps=3).whole) == 3
 
 
+@pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler")
+def test_names_in_a_recording_run_nothing(decoder, tmp_path):
+    ran, plain = tmp_path / "ran", noise(decoder, 3)
+    code = f'static void ran(void) {{ if (system("touch {ran}")) {{ }} }}'
+    names = (
+        *plain.layout.channels,
+        f"*/ extern int system(const char *); __attribute__((constructor)) {code} /*",
+    )
+    signal = plain.read()[:, [*range(len(names) - 1), 0]]
+    hostile = Recording.from_array(signal, plain.layout.rate, names, name="hostile")
+    time_in_c(decoder, hostile, steps=2, clock=time.perf_counter)
+    assert not ran.exists()
+
+
 def test_a_recording_that_is_too_short_is_refused(decoder_file, recordings):
     with pytest.raises(ValueError, match="Invalid recording: 2 s, must be at least 3"):
         bench(decoder_file, recording=recordings[0].until(2))
@@ -147,6 +163,15 @@ def test_an_lstm_is_counted_gate_by_gate(decoder):
 def test_without_torch_operations_are_not_known(decoder, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     assert operations_of(decoder) is None
+
+
+def test_without_torch_the_others_are_measured(decoder_file, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr("ranvier.bench.memory_of", lambda path, engine: None)
+    measured = bench(decoder_file, steps=2)
+    assert [row.engine for row in measured.rows] == ["onnx"]
+    missing = [note for note in measured.notes if "Torch is missing" in note]
+    assert [note.partition(":")[0] for note in missing] == ["torch", "c"]
 
 
 def test_a_network_that_draws_has_no_step_to_count(decoder):

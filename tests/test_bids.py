@@ -141,7 +141,8 @@ class TestBids:
         for name in names:
             write_edf(tmp_path / name, recording().read(), recording().layout)
         found = [(one.subject, one.session, len(one.notes)) for one in read(tmp_path)]
-        assert found == [("1", "", 0), ("1", "2", 0), ("A", "", 1), ("B", "", 1)]
+        assert found == [("1", "", 0), ("1", "2", 0), ("sub-study", "", 1), ("sub-study", "", 1)]
+        assert [one.subject for one in read(tmp_path / "sub-study")] == ["A", "B"]
 
     def test_may_have_no_sessions_and_capital_suffixes(self, tmp_path):
         path = tmp_path / "sub-x1" / "eeg" / "sub-x1_task-rest_eeg.EDF"
@@ -206,19 +207,24 @@ class TestRead:
         assert (alone.subject, alone.session) == ("01", "01")
         assert alone.events == together[0].events
 
-    def test_takes_a_plain_folder_and_calls_subjects_by_their_file(self, tmp_path):
+    def test_takes_a_plain_folder_and_calls_subjects_by_their_folder_or_file(self, tmp_path):
         for name in ("b.EDF", "deep/a.edf"):
             write_edf(tmp_path / name, recording().read(), recording().layout)
         found = read(tmp_path)
-        assert [one.subject for one in found] == ["b", "a"]
-        note = "the subject is not known, the name of the recording stands for it"
+        assert [one.subject for one in found] == ["b", "deep"]
+        note = "the subject is not known, the name of its folder or its own stands for it"
         assert {one.notes for one in found} == {(note,)}
 
     def test_tells_files_that_are_called_alike_apart_by_their_place(self, tmp_path):
         for name in ("P1/eeg.edf", "P2/eeg.edf", "other.edf"):
             write_edf(tmp_path / name, recording().read(), recording().layout)
         found = [(one.name, one.subject) for one in read(tmp_path)]
-        assert found == [(name, name) for name in ("P1/eeg", "P2/eeg", "other")]
+        assert found == [("P1/eeg", "P1"), ("P2/eeg", "P2"), ("other", "other")]
+
+    def test_keeps_what_lies_in_the_folder_of_a_subject_together(self, tmp_path):
+        for name in ("P1/day 1/a.edf", "P1/day 2/b.edf", "P2/c.edf"):
+            write_edf(tmp_path / "all" / name, recording().read(), recording().layout)
+        assert [one.subject for one in read(tmp_path)] == ["P1", "P1", "P2"]
 
     def test_takes_recordings_raws_and_lists_of_all(self, bids):
         info = mne.create_info(["Cz"], 100, "eeg")

@@ -201,7 +201,11 @@ def test_a_single_array_and_a_missing_file_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("made", "name", "message"),
     [
-        (Recording.from_array(COUNTS, 10, "ab"), "a.npz", "recording is in µV, must be counts"),
+        (
+            Recording.from_array(COUNTS, 10, ["a", "b"]),
+            "a.npz",
+            "recording is in µV, must be counts",
+        ),
         (session(COUNTS + 0.5), "a.npz", "Invalid recording: a has invalid counts: fractions"),
         (session(COUNTS), "a.np", "a.np, must end in .npz"),
         (

@@ -25,6 +25,14 @@ CHB_MIT = (
         ("EEG Fpz-Cz", "Fpz-Cz"),
         ("  cz ", "Cz"),
         ("EEG C3-A2", "C3-A2"),
+        ("EEG Fp1 Ref", "Fp1"),
+        ("EEG_Fp1_REF", "Fp1"),
+        ("Fp1-G2", "Fp1"),
+        ("Fp1-Vref", "Fp1"),
+        ("Fp1-average", "Fp1"),
+        ("Fc5.", "FC5"),
+        ("C3..", "C3"),
+        ("EEG Fpz Cz", "Fpz-Cz"),
     ],
 )
 def test_aliases_and_decorations_are_one_name(label, name):

@@ -11,6 +11,7 @@ from openpyxl import load_workbook
 from sklearn.metrics import classification_report, cohen_kappa_score
 
 import ranvier as rv
+from ranvier.certificate import Certificate
 from ranvier.classification import (
     Classification,
     ClassScores,
@@ -24,7 +25,7 @@ from ranvier.decoding import Prediction
 from ranvier.evaluation import Evaluation, FoldResult
 from ranvier.recipe import Recipe
 from ranvier.seizure_types import TypedSeizures
-from ranvier.splits import Certificate, Fold
+from ranvier.splits import Fold
 from ranvier.truth import SLEEP_STAGES
 
 NAMES = ("a", "b", "c", "d")

@@ -1,8 +1,10 @@
 """Every command, run as a user runs it."""
 
 import json
+import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ from timescoring.scoring import EventScoring
 
 import ranvier as rv
 from ranvier.__main__ import COMMANDS, main
+from ranvier.commands import left_out
+from ranvier.tasks import make_task
 
 QUICK = [
     "--training.passes=2",
@@ -61,6 +65,36 @@ def test_a_wrong_option_exits_with_2():
     with pytest.raises(SystemExit) as stopped:
         main(["train", "--dta", "x"])
     assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize("command", ["evaluate", "train", "select-timesteps", "drift"])
+def test_a_missing_option_is_named(command):
+    done = run(command)
+    assert (done.returncode, "data" in done.stderr) == (2, True)
+    assert "zip" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["train", "--config"], ["prepare", "data", "store", "--stages"]], ids=str
+)
+def test_a_recipe_that_is_not_in_the_package_is_refused_with_those_that_are(words, capsys):
+    assert main([*words, "rset_seizure"]) == 2
+    said = capsys.readouterr().err
+    assert "'rset_seizure', must be a file or one of arnn_seizure, attn_sleep_sleep" in said
+
+
+def test_recipes_of_the_package_are_found_by_name(tmp_path, bids):
+    words = ["--states", "rest_seizure"]
+    assert "8 recordings" in succeed("prepare", bids, tmp_path / "store", *words)
+    words = ["--config", "rest_seizure", "--data", bids, "--out", tmp_path / "out", *QUICK]
+    assert "decoder.ranvier" in succeed("train", *words)
+
+
+def test_what_the_terminal_cannot_show_is_replaced():
+    given = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    code = "import sys; from ranvier.__main__ import main; main(['--version']); print('\u2013')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=given, check=False)
+    assert done.stdout.splitlines()[-1] == b"?"
 
 
 def test_the_version_is_told(capsys):
@@ -131,6 +165,27 @@ def test_one_fold_may_be_run_alone_and_is_not_run_again(tmp_path, bids):
     assert (tmp_path / "fold-1" / "log.txt").read_text() == log
 
 
+@pytest.mark.slow
+def test_a_decoder_of_other_settings_is_replaced_with_a_note(tmp_path, bids, capsys):
+    words = ["train", "--data", str(bids), "--out", str(tmp_path), *map(str, QUICK)]
+    notes = []
+    for seed in ("1", "1", "2"):
+        assert main([*words, "--seed", seed]) == 0
+        notes.append("decoder.ranvier: replaces a decoder" in capsys.readouterr().err)
+    assert notes == [False, False, True]
+
+
+def test_events_that_nothing_is_learnt_from_are_named():
+    labels = [(0, "bckg"), (10, "ictal"), (20, "sz")]
+    events = rv.Events(tuple(rv.Event(at, 5, label) for at, label in labels), 60.0)
+    marked = replace(make_recording("08"), events=events)
+    silent = replace(marked, events=None, name="silent")
+    assert left_out([marked, silent], make_task("seizure")) == [
+        ("silent", "it is not annotated and was left out"),
+        (marked.name, "1 event is neither seizure nor background: 'ictal'"),
+    ]
+
+
 def test_decode_keeps_the_name_of_a_plain_file(tmp_path, decoder_file):
     recording = make_recording("08").until(30)
     rv.write_edf(tmp_path / "ward 3.edf", recording.read(), recording.layout)
@@ -147,14 +202,46 @@ def test_decode_never_writes_over_annotations(tmp_path, recordings, decoder_file
     assert table.read_text() == before
 
 
-def test_two_files_of_one_name_do_not_share_a_table(tmp_path, decoder_file, capsys):
+@pytest.fixture
+def wards(tmp_path) -> Path:
+    """Two files of one name, in two folders."""
     recording = make_recording("08").until(20)
     for ward in ("a", "b"):
-        (tmp_path / ward).mkdir()
-        rv.write_edf(tmp_path / ward / "night.edf", recording.read(), recording.layout)
-    words = ["decode", str(decoder_file), str(tmp_path), "--out", str(tmp_path / "out")]
-    assert main(words) == 1
+        (tmp_path / "wards" / ward).mkdir(parents=True)
+        rv.write_edf(tmp_path / "wards" / ward / "night.edf", recording.read(), recording.layout)
+    return tmp_path / "wards"
+
+
+def test_files_of_one_name_are_called_by_their_place(tmp_path, decoder_file, wards):
+    succeed("decode", decoder_file, wards, "--out", tmp_path / "out")
+    names = [one.name for one in rv.read(wards)]
+    assert names == ["a/night", "b/night"]
+    assert all((tmp_path / "out" / f"{name}_events.tsv").exists() for name in names)
+
+
+def test_two_files_of_one_name_do_not_share_a_table(tmp_path, decoder_file, wards, capsys):
+    files = map(str, sorted(wards.rglob("*.edf")))
+    assert main(["decode", str(decoder_file), *files, "--out", str(tmp_path / "out")]) == 1
     assert "was written for another recording of this name" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_named_with_what_is_written(
+    tmp_path, decoder_file, wards, capsys, monkeypatch
+):
+    written = []
+
+    def full(path: Path, *_: object) -> Path:
+        if written:
+            raise OSError(28, "No space left on device", str(path))
+        written.append(path)
+        return path
+
+    monkeypatch.setattr("ranvier.formats.write_events", full)
+    words = ["decode", str(decoder_file), str(wards), "--out", str(tmp_path / "out")]
+    assert main(words) == 1
+    said = capsys.readouterr()
+    assert "a/night_events.tsv" in said.out
+    assert "night_events.tsv (No space left on device), stopped after 1 of 2 recordings" in said.err
 
 
 def test_score_takes_two_files(tmp_path):
@@ -166,7 +253,7 @@ def test_score_takes_two_files(tmp_path):
     events = json.loads(succeed(*words, "--json"))["pooled"]["events"]
     assert (events["true_positives"], events["false_positives"]) == (1, 1)
     assert events["false_alarms_per_day"] == pytest.approx(12.0)
-    assert "1 of 1 found, 1 false alarms" in succeed(*words)
+    assert "1 of 1 found, 1 false alarm " in succeed(*words)
 
 
 def test_score_agrees_with_timescoring_on_random_tables(tmp_path, capsys):
@@ -197,6 +284,16 @@ def test_live_says_what_was_repaired(tmp_path, decoder_file, capsys):
     words = ["live", str(decoder_file), "--source", f"replay:{tmp_path / 'short.edf'}", "--speed=0"]
     assert main(words) == 0
     assert "note: 2 of 18 derivations cannot be formed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("command", "kept"), [("live", False), ("evaluate", True)])
+def test_a_stopped_command_says_what_is_kept(monkeypatch, capsys, command, kept):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ranvier.__main__._run", stopped)
+    assert main([command]) == 130
+    assert ("what is done is kept" in capsys.readouterr().err) == kept
 
 
 @pytest.mark.slow

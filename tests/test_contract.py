@@ -223,6 +223,41 @@ def test_a_saved_state_resumes_equally(case):
     np.testing.assert_array_equal(stage.step(second, restored)[0], stage.step(second, state)[0])
 
 
+@pytest.mark.parametrize("cut", [slice(0), slice(300), slice(7, None)])
+def test_bytes_that_are_no_state_are_refused(cut):
+    stage = chain()
+    state = stage.initial_state(1)
+    with pytest.raises(ValueError, match=r"Invalid state: .* bytes that are cut or changed"):
+        unpack_state(pack_state(state)[cut], like=state)
+
+
+@pytest.mark.parametrize("other", ["band-pass", "REST carried", "GRU", "Kalman with a lag"])
+def test_the_state_of_something_else_is_refused(other):
+    stage, another = chain(), CASES[other].make()
+    for one, like in ((stage, another), (another, stage), (another, another)):
+        batch = 2 if one is like else 1
+        with pytest.raises(ValueError, match=r"Invalid state: .* must be one of the same decoder"):
+            unpack_state(pack_state(one.initial_state(batch)), like=like.initial_state(1))
+
+
+def test_a_state_does_not_hold_the_states_before_it(case):
+    stage = case.make()
+    chunk = samples(case, stage)[:, :3]
+    _, before = stage.step(chunk, stage.initial_state(2))
+    _, after = stage.step(chunk, before)
+    for old, new in zip(arrays_of(before), arrays_of(after), strict=True):
+        assert new is old or not np.shares_memory(new, old)
+
+
+@pytest.mark.parametrize("wild", [np.inf, -np.inf, np.float32(1e38)])
+def test_what_no_electrode_gives_is_as_what_is_not_there(case, wild):
+    stage = Pipeline(case.make().layout, [case.make()])
+    lost, signal = (samples(case, stage, flaws=False) for _ in range(2))
+    place = case.length // 3
+    lost[0, place, 0], signal[0, place, 0] = np.nan, wild
+    np.testing.assert_array_equal(run(stage, signal), run(stage, lost))
+
+
 def test_a_wrong_layout_is_refused_by_name(case):
     stage = case.make()
     signal = samples(case, stage)

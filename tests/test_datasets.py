@@ -7,7 +7,9 @@ import pytest
 from small_data_sets import edf
 
 from ranvier.__main__ import main
-from ranvier.datasets import DATASETS, data_set, read, read_file, read_one, recognise
+from ranvier.commands.datasets import COLUMNS, row_of
+from ranvier.datasets import DATASETS, data_set, opened, read, read_file, read_one, recognise
+from ranvier.formats import read as read_files
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,6 +29,26 @@ def test_every_data_set_says_what_it_is(name):
 @pytest.mark.parametrize("name", DATASETS)
 def test_every_data_set_is_on_the_page(name):
     assert f"`{name}`" in (ROOT / "docs" / "datasets.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "terms"),
+    [("chb-mit", "open"), ("dod", "open"), ("attn-sleep-npz", "self-made"), ("tusz", "on request")],
+)
+def test_the_list_says_who_must_be_asked(name, terms):
+    assert row_of(data_set(name))[COLUMNS.index("access")] == terms
+
+
+def test_recordings_stay_as_they_are_and_what_is_none_is_read(tmp_path, recordings, bids):
+    assert all(one is other for one, other in zip(opened(recordings), recordings, strict=True))
+    assert opened(recordings[0]) == [recordings[0]]
+    assert [one.name for one in opened(bids)] == [one.name for one in read(bids)]
+
+
+@pytest.mark.parametrize("reading", [read, read_files])
+def test_nothing_at_all_cannot_be_read(reading):
+    with pytest.raises(ValueError, match="Invalid source: no recordings, must be at least one"):
+        reading([])
 
 
 def test_plain_files_and_bids_folders_are_no_data_set(tmp_path, bids):

@@ -1,21 +1,26 @@
 """The command, the program that comes with a decoder in C, and what is refused."""
 
+import ctypes
 import json
+import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from c_decoder import STRICT, exported, needs_cc, noise, recording_of, rest_decoder
+from c_decoder import STRICT, exported, library, needs_cc, noise, recording_of, rest_decoder
 
 from ranvier.__main__ import main
+from ranvier.channels import TEN_TWENTY
 from ranvier.decisions import StageRule
 from ranvier.export import export
 from ranvier.export.c_compiled import compiled, deepest
 from ranvier.export.c_constants import Constant, Field, number, struct_bytes
 from ranvier.export.c_spectrum import radices_of
+from ranvier.onnx_runtime import Written
 from ranvier.tasks.seizure import STAGES
 
 CORTEX = Path(__file__).parents[1] / "benchmarks" / "cortex_m"
@@ -131,7 +136,9 @@ def test_the_command_says_it_as_a_table(tmp_path, capsys):
         ({"to": "c", "weights": "int4"}, "Invalid weights: 'int4', possible options: "),
         ({"to": "c", "buffers": "int8"}, "Invalid buffers: 'int8', possible options: "),
         ({"to": "c", "rate": 100.0}, "Invalid rate: the recording has 100 Hz"),
+        ({"to": "c", "rate": 1e9}, "Invalid rate: 1e\\+09 Hz, must be at most 100000 in C"),
         ({"to": "c", "channels": ("ECG",)}, "No usable lead"),
+        ({"to": "c", "channels": ()}, "Invalid channels: none, must be at least 1"),
     ],
     ids=str,
 )
@@ -139,6 +146,98 @@ def test_wrong_options_are_refused_and_nothing_is_written(tmp_path, options, rea
     with pytest.raises(ValueError, match=reason):
         export(rest_decoder(), tmp_path / "c", **options)
     assert not (tmp_path / "c").exists()
+
+
+NAMES = (
+    "*/ extern int outside; /*",
+    'a"; extern int outside; "',
+    'EOG "left"',
+    "outside\\",
+    "??/",
+    "??)outside/*",
+    "%s\n#define outside",
+    "Fp1-é µV \ud800\0",
+    "\\0501",
+    "",
+)
+"""Channels as a file may call them, none of which may say anything in C."""
+
+NAMED = """
+#include "small.c"
+const char *names[] = {{SMALL_CHANNEL_NAMES}};
+const size_t sizes[] = {{{sizes}}};
+"""
+
+
+@needs_cc
+@pytest.mark.parametrize("flags", [(), ("-trigraphs",), ("-std=c11", "-O2")], ids=str)
+def test_any_names_of_channels_compile_and_come_back(tmp_path, flags):
+    exported(rest_decoder(), tmp_path, channels=(*TEN_TWENTY, *NAMES))
+    sizes = ", ".join(f"sizeof {one}" for one in macro_of(tmp_path))
+    (tmp_path / "named.c").write_text(NAMED.format(sizes=sizes))
+    words = ["cc", *STRICT, *flags, "-shared", "-fPIC", str(tmp_path / "named.c")]
+    subprocess.run([*words, "-o", str(tmp_path / "named.so")], check=True)
+    loaded = ctypes.CDLL(str(tmp_path / "named.so"))
+    count = len(TEN_TWENTY) + len(NAMES)
+    found = (ctypes.c_void_p * count).in_dll(loaded, "names")
+    lengths = (ctypes.c_size_t * count).in_dll(loaded, "sizes")
+    read = [ctypes.string_at(one or 0, n - 1) for one, n in zip(found, lengths, strict=True)]
+    assert [one.decode("utf-8", "surrogatepass") for one in read] == [*TEN_TWENTY, *NAMES]
+
+
+def macro_of(folder):
+    """Return the literals of the channels' names."""
+    header = (folder / "small.h").read_text()
+    return re.findall(r'"[^"]*"', header.partition("CHANNEL_NAMES ")[2].partition("\n#")[0])
+
+
+def test_nothing_of_a_name_stands_outside_of_a_literal(tmp_path):
+    decoder = replace(rest_decoder(), task="seizure */ extern int outside; /*")
+    for file in exported(decoder, tmp_path, channels=(*TEN_TWENTY, *NAMES)).files:
+        bare = re.sub(r'"[^"\n]*"', "", file.read_text())
+        code = re.sub(r"/\*.*?\*/", "", bare, flags=re.DOTALL)
+        assert "outside" not in code
+        assert bare.count("outside") <= 1  # the title, in a comment
+
+
+def test_without_torch_it_is_refused_and_nothing_is_written(tmp_path, monkeypatch, capsys):
+    path = rest_decoder().save(tmp_path / "rest.ranvier")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert main(["export", str(path), str(tmp_path / "c"), "--to", "c"]) == 1
+    assert "Torch is missing: pip install" in capsys.readouterr().err
+    assert not list((tmp_path / "c").glob("*"))
+
+
+@pytest.mark.parametrize("place", ["d.c", "d.h", "d_example.c"])
+def test_a_folder_in_the_place_of_a_file_is_refused_and_nothing_is_written(tmp_path, place):
+    (tmp_path / place).mkdir()
+    with pytest.raises(ValueError, match=f"Invalid out: .*{place} is a folder, must be a file"):
+        exported(rest_decoder(), tmp_path, name="d")
+    assert [one.name for one in tmp_path.iterdir()] == [place]
+
+
+def test_a_folder_in_the_place_of_the_contract_leaves_no_graph(tmp_path):
+    (tmp_path / "contract.json").mkdir()
+    with pytest.raises(ValueError, match=r"Invalid out: .*contract\.json is a folder"):
+        export(rest_decoder(), tmp_path, to="onnx")
+    assert [one.name for one in tmp_path.iterdir()] == ["contract.json"]
+
+
+def test_a_step_of_eight_bits_is_left_out_with_a_note(tmp_path):
+    decoder = rest_decoder()
+    written = Written(decoder._fingerprint, decoder.onnx())
+    decoder = replace(decoder, eight_bits=written)
+    expected = (
+        "the step of eight bits is left out: these are the weights before it, stored as int16"
+    )
+    assert exported(decoder, tmp_path, weights="int16").notes == (expected,)
+    assert not exported(decoder.on("onnx"), tmp_path).notes
+
+
+@pytest.mark.parametrize("name", ["math", "stdint", "Features", "string", "", "9"])
+def test_no_header_has_the_name_of_one_of_the_system(tmp_path, name):
+    made = exported(rest_decoder(), tmp_path, name=name)
+    assert made.files[0].name == f"decoder_{name.lower()}.h"
 
 
 def network_named(name):
@@ -183,10 +282,85 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
         exported(replace(decoder, weights=weights), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("number", "found"),
+    [(np.nan, "nan"), (np.inf, "inf"), (1e39, "1e"), (-np.inf, "-inf")],
+)
+def test_numbers_that_c_cannot_hold_are_refused_before_anything_is_written(tmp_path, number, found):
+    stages = [*STAGES, {"stage": "standardise", "mean": [number], "deviation": [1.0]}]
+    with pytest.raises(ValueError, match=f"Invalid standardise_mean: {found}.*, must be finite"):
+        export(staged(*stages), tmp_path / "c", to="c", compiler="")
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_bias_that_is_not_finite_is_named(tmp_path):
+    decoder = rest_decoder()
+    weights = {**decoder.weights, "readout.bias": np.full(1, np.nan, np.float32)}
+    with pytest.raises(ValueError, match=r"Invalid rest_readout_bias: nan, must be finite"):
+        exported(replace(decoder, weights=weights), tmp_path)
+
+
+@needs_cc
+@pytest.mark.parametrize("flag", ["-ffast-math", "-ffinite-math-only", "-Ofast"])
+def test_a_compiler_that_knows_no_nan_is_refused(tmp_path, flag):
+    with pytest.raises(ValueError, match=r"compile without -ffast-math and -ffinite-math-only"):
+        exported(rest_decoder(), tmp_path, compiler=f"cc {flag}")
+
+
+@needs_cc
+@pytest.mark.parametrize("compiler", ["env CC=1 cc -O2", "{}/c99 -O2"])
+def test_any_command_that_compiles_tells_sizes(tmp_path, compiler):
+    (tmp_path / "c99").symlink_to(shutil.which("cc"))
+    made = exported(rest_decoder(), tmp_path, compiler=compiler.format(tmp_path))
+    assert {"code", "stack"} <= {name for name, _, _ in made.rows}
+    assert not made.notes
+
+
+@needs_cc
+@pytest.mark.parametrize("size", ["exit 1", None], ids=["fails", "is missing"])
+def test_without_a_program_that_tells_sizes_there_is_a_note(tmp_path, monkeypatch, size):
+    for name in ("cc", "as"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    if size:
+        (tmp_path / "size").write_text(f"#!/bin/sh\n{size}\n")
+        (tmp_path / "size").chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    made = exported(rest_decoder(), tmp_path / "c", compiler="cc -O2")
+    assert "code" not in {name for name, _, _ in made.rows}
+    assert made.notes == ("cc does not tell the size of the code",)
+
+
+@needs_cc
+def test_code_that_is_made_when_it_is_linked_has_no_size_yet(tmp_path):
+    made = exported(rest_decoder(), tmp_path, compiler="cc -O2 -flto")
+    assert "code" not in {name for name, _, _ in made.rows}
+    assert "cc does not tell the size of the code" in made.notes
+
+
+def test_a_compiler_that_is_no_command_is_refused(tmp_path):
+    with pytest.raises(ValueError, match='Invalid compiler: "cc \'", No closing quotation'):
+        exported(rest_decoder(), tmp_path, compiler="cc '")
+    assert not list(tmp_path.iterdir())
+
+
+@needs_cc
+def test_no_conversion_says_less_than_it_seems(tmp_path):
+    made = exported(rest_decoder(), tmp_path, compiler="cc -O2 -Wconversion -Wshadow -pedantic")
+    assert not made.notes
+
+
+@needs_cc
+def test_sizes_are_those_of_the_wide_numbers_that_are_asked_for(tmp_path):
+    made = exported(rest_decoder(), tmp_path, compiler="cc -O2 -DSMALL_WIDE=float")
+    told = {name: size for name, size, _ in made.rows}
+    compiled = library(rest_decoder(), tmp_path, "-DSMALL_WIDE=float")
+    assert (told["state"], told["scratch"]) == (compiled.state_bytes, compiled.scratch_bytes)
+
+
 @needs_cc
 def test_a_compiler_that_does_not_take_the_source_is_refused(tmp_path):
     with pytest.raises(ValueError, match="Invalid compiler: cc did not take the source"):
-        compiled({"a.c": "int a_step(void) { return; }"}, "a", "cc -O2")
+        compiled({"a.c": "int a_step(void) { return; }"}, "a", ["cc", "-O2"])
     with pytest.raises(ValueError, match="Invalid compiler: cc did not take the source"):
         exported(rest_decoder(), tmp_path / "c", compiler="cc --no-such-option")
     assert not (tmp_path / "c").exists()

@@ -90,6 +90,18 @@ def test_what_a_filter_cannot_hold_is_left_out_as_in_python(tmp_path):
     assert_same(decoder.predict(recording_of(signal)), answers)
 
 
+@pytest.mark.parametrize("flags", [(), ("-DSMALL_WIDE=float",)], ids=str)
+@pytest.mark.parametrize("low", [None, 0.5])
+def test_one_wild_first_sample_is_forgotten_as_in_python(tmp_path, low, flags):
+    signal, stages = noise(90), rest_decoder().stages
+    signal[0] = 1e9
+    first = [{"stage": "filter", "low": low, "high": 40.0}, *stages]
+    decoder = rest_decoder(stages=first, memory="clip", clip=5, warm_up=0)
+    found = library(decoder, tmp_path, *flags).answers(signal)["probability"][-30:]
+    expected = decoder.predict(recording_of(signal)).probability[-30:]
+    np.testing.assert_allclose(found, expected, atol=5e-3 if flags else 1e-4)
+
+
 def test_large_offsets_do_not_matter(tmp_path):
     rng, decoder = np.random.default_rng(0), rest_decoder()
     signal = noise(60) + rng.normal(0, 20_000, 19).astype(np.float32)

@@ -212,6 +212,13 @@ class TestCheck:
             export_szcore(decoder, tmp_path, author=AUTHOR, **GIVEN)
         assert not list(tmp_path.iterdir())
 
+    def test_refuses_a_folder_in_the_place_of_a_file(self, tmp_path, decoder, monkeypatch):
+        (tmp_path / "constraints.txt").mkdir()
+        monkeypatch.setattr("ranvier.export.szcore.check_folder", lambda made: [])
+        with pytest.raises(ValueError, match=r"Invalid out: .*constraints\.txt is a folder"):
+            export_szcore(decoder, tmp_path, author=AUTHOR, **GIVEN)
+        assert [one.name for one in tmp_path.iterdir()] == ["constraints.txt"]
+
     def test_runs_the_code_that_lies_in_the_folder(self, tmp_path, folder):
         other = shutil.copytree(folder, tmp_path / "other")
         (other / wheel_name()).write_bytes(b"")

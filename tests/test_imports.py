@@ -3,28 +3,31 @@
 import ast
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+import ranvier as rv
 from ranvier.networks import NETWORKS
 
 ROOT = Path(__file__).parents[1] / "src" / "ranvier"
 
 ORDER = [
     "truth", "seizure_types", "recording", "channels", "streaming", "counts", "formats",
-    "stored_recording", "signal_store", "datasets", "download", "simulate", "polyphase",
+    "alone", "stored_recording", "signal_store", "datasets", "download", "simulate", "polyphase",
     "recursion", "signal", "features", "stages", "networks", "authors", "alarms", "decisions",
-    "tasks", "splits", "store", "official_split", "windows", "staged", "window_sampler",
-    "training", "lesson", "checkpoint", "fit", "runtime", "onnx_runtime", "onnx_export",
-    "onnx_nodes", "onnx_views", "onnx_rewrites", "onnx_int8", "decoding", "golden",
-    "decoder_file", "decoder", "int8_cost", "quantise", "closed_loop", "page", "scoring",
-    "thresholds", "missing_leads", "baseline", "beside", "recipe", "fitting", "personal",
-    "truth_files", "fold_files", "all_folds", "drift", "timesteps", "live", "spectrogram",
-    "figures", "figures_sleep", "figures_movement", "figures_drift", "report_scores",
-    "report_seizure_type", "report_sleep_statistics", "report_sleep_trust", "report_sleep",
-    "report_movement", "report", "evaluation", "audit", "protocols", "rescoring",
-    "classification", "inspection", "export", "bench", "commands", "__main__", "__init__",
+    "tasks", "splits", "certificate", "store", "official_split", "windows", "staged",
+    "window_sampler", "import_paths", "schedules", "variations", "training", "lesson",
+    "checkpoint", "fit", "runtime", "onnx_runtime", "onnx_export", "onnx_nodes", "onnx_views",
+    "onnx_rewrites", "onnx_int8", "decoding", "golden", "decoder_file", "decoder", "int8_cost",
+    "quantise", "closed_loop", "page", "scoring", "thresholds", "missing_leads", "baseline",
+    "beside", "recipe", "starting", "fitting", "personal", "truth_files", "fold_files", "leftovers",
+    "all_folds", "drift", "timesteps", "live", "spectrogram", "figures", "figures_sleep",
+    "figures_movement", "figures_drift", "report_scores", "report_seizure_type",
+    "report_sleep_statistics", "report_sleep_trust", "report_sleep", "report_movement", "report",
+    "evaluation", "audit", "protocols", "rescoring", "classification", "inspection", "export",
+    "bench", "commands", "__main__", "__init__",
 ]  # fmt: skip
 """Each imports only from those before it."""
 
@@ -88,6 +91,17 @@ def test_heavy_packages_are_imported_when_they_are_needed(heavy):
 
 def test_every_public_name_exists():
     assert run_python("import ranvier as rv; [getattr(rv, n) for n in rv.__all__]; print(1)") == "1"
+
+
+def test_type_checkers_see_every_public_name_where_it_is():
+    told = {
+        one.name: node.module.removeprefix("ranvier.")
+        for node in ast.walk(TREES[ROOT / "__init__.py"])
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("ranvier.")
+        for one in node.names
+    }
+    assert told == rv._NAMES
+    assert rv.__version__ == version("ranvier")
 
 
 CHECKPOINTS = ROOT / "authors" / "files.py"

@@ -312,6 +312,18 @@ def test_leaving_leads_out_has_a_cost_in_plain_words(decoder):
     assert str(cost).startswith("Without T4, T6, O2: ")
 
 
+def test_a_rate_of_false_alarms_is_told_from_an_hour_of_background_on(decoder):
+    cost = cost_of_missing(decoder, [make_recording("09")], ["T4"])
+    assert str(cost).endswith(
+        "false alarms a day not measurable in less than an hour of background"
+    )
+
+
+def test_whom_the_decoder_has_learnt_from_is_said(decoder):
+    cost = cost_of_missing(decoder, [make_recording("01"), make_recording("09")], ["T4"])
+    assert str(cost).endswith(". The decoder has learnt from 01")
+
+
 def test_one_subject_has_a_cost_without_an_interval(decoder):
     text = str(cost_of_missing(decoder, [make_recording("09")], ["T4"]))
     assert "1 instead of 1 of 1 seizures found" in text

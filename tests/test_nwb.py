@@ -273,7 +273,7 @@ def test_a_crash_of_the_library_is_one_sentence(plain, monkeypatch):
 @pytest.mark.parametrize(("package", "act"), [("h5py", read_nwb), ("pynwb", write_nwb)])
 def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch, package, act):
     monkeypatch.setitem(sys.modules, package, None)
-    given = () if act is read_nwb else (Recording.from_array([[1]], 1000, "a", unit="count"),)
+    given = () if act is read_nwb else (Recording.from_array([[1]], 1000, ["a"], unit="count"),)
     with pytest.raises(ValueError, match=rf'{package} is missing: pip install "ranvier\[nwb\]"'):
         act(tmp_path / "a.nwb", *given)
 
@@ -282,4 +282,4 @@ def test_a_missing_file_and_another_suffix_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no such file"):
         read_nwb(tmp_path / "none.nwb")
     with pytest.raises(ValueError, match=r"a\.h5, must end in \.nwb"):
-        write_nwb(tmp_path / "a.h5", Recording.from_array([[1]], 1000, "a", unit="count"))
+        write_nwb(tmp_path / "a.h5", Recording.from_array([[1]], 1000, ["a"], unit="count"))

@@ -7,10 +7,11 @@ from conftest import QUICK, make_recording
 
 import ranvier as rv
 from ranvier.__main__ import main
+from ranvier.certificate import Certificate
 from ranvier.datasets.official_parts import OFFICIAL_PARTS, official_part, with_official_part
 from ranvier.official_split import in_official_parts
 from ranvier.signal_store import write_store
-from ranvier.splits import Certificate, Fold
+from ranvier.splits import Fold
 
 
 def of(subject: str, part: str, run: int = 0):

@@ -81,6 +81,23 @@ def test_both_say_as_much_of_themselves(name):
     assert [onnx.outputs(n) for n in range(200)] == [stage.outputs(n) for n in range(200)]
 
 
+@pytest.mark.parametrize("name", IN_GRAPHS)
+def test_what_goes_in_and_out_has_the_same_names_in_every_graph(name):
+    import onnx
+
+    small = SMALL[name]
+    content = export(small.make().network, small.network, small.channels, small.settings)
+    for made in (content, lean(content)):
+        graph = Graph(made)
+        memory = [f"memory_{i}" for i in range(len(graph.memory))]
+        assert graph.inputs == ["chunk", *memory]
+        outputs = [one.name for one in graph.session.get_outputs()]
+        assert outputs == ["logits", *(f"{one}_after" for one in memory)]
+        model = onnx.load_from_string(made)
+        domains = {node.domain for node in model.graph.node}
+        assert {one.domain for one in model.opset_import} == {"", *domains}
+
+
 def test_a_window_of_a_batch_knows_nothing_of_the_others():
     stage, onnx = both(SMALL["GRU"])
     signal = np.concatenate([signal_for(stage, 40), 2 * signal_for(stage, 40)])

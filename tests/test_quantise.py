@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from small_networks import SMALL
 
 import ranvier as rv
-from ranvier import onnx_int8
+from ranvier import onnx_export, onnx_int8
 from ranvier.__main__ import main
 from ranvier.decisions import AlarmRule, MotionRule, StageRule
 from ranvier.decoder import load
@@ -230,8 +231,9 @@ def test_what_cannot_be_done_honestly_is_refused(recordings, options, reason):
 FOLD_PARTS = ("train", "validation", "test")
 
 
-def test_recordings_in_time_are_cut_as_in_training():
-    parts = {part: [f"reaches-01_part-{i}"] for i, part in enumerate(FOLD_PARTS, start=1)}
+@pytest.mark.parametrize("whose", ["", " of 01"], ids=["earlier", "now"])
+def test_recordings_in_time_are_cut_as_in_training(whose):
+    parts = {part: [f"reaches-01_part-{i}{whose}"] for i, part in enumerate(FOLD_PARTS, start=1)}
     fold = {**FOLD, **parts, "in_time": True}
     decoder = replace(reach_decoder(), provenance={"certificate": {"fold": fold}})
     cost = quantise(decoder, REACHES[:1], method="static", margin=0.5).cost
@@ -263,8 +265,23 @@ def test_what_onnx_runtime_cannot_quantise_is_refused(monkeypatch):
         raise RuntimeError("no such operator\nand more")
 
     monkeypatch.setitem(onnx_int8.WAYS, "dynamic", fail)
-    with pytest.raises(ValueError, match=r"'dynamic' is not possible .* \(no such operator\)$"):
+    with pytest.raises(ValueError, match=r"'dynamic' is not possible .* tells for which it is$"):
         quantise(reach_decoder(), REACHES[:2])
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [("REST carried", "static"), ("REST clips", "static"), ("REST clips", "dynamic")],
+)
+def test_what_is_not_possible_is_said_in_words_of_ours(name, method):
+    small = SMALL[name]
+    stage = small.make()
+    content = onnx_export.export(stage.network, small.network, small.channels, small.settings)
+    graph = Graph(content)
+    fed = zip(graph.inputs, (np.zeros((1, 1, 18, 8), np.float32), *graph.memory), strict=True)
+    with pytest.raises(ValueError, match=f"^Invalid method: '{method}' is not possible") as refused:
+        quantised(content, method, [dict(fed)])
+    assert "docs/int8.md" in str(refused.value)
 
 
 def test_nothing_is_calibrated_on_nothing():
@@ -348,6 +365,7 @@ def test_a_graph_is_exported_with_what_must_be_known(which, moving, tmp_path):
     assert contract["graph"] == made.files[0].name
     assert contract["graph"] == ("step.onnx" if which == "whole" else "step-int8.onnx")
     assert contract["facts"]["window"] == 4
+    assert [one["name"] for one in contract["outputs"]] == ["logits"]
     assert contract["channels"] == list(UNITS)
     example, graph = np.load(tmp_path / "example.npz"), Graph(made.files[0].read_bytes())
     found, _ = graph.run(example["chunks"][0], graph.memory)

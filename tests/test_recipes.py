@@ -5,12 +5,14 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import ranvier as rv
 from ranvier.__main__ import _parser, _with_published, find
 from ranvier.networks import make_network
 from ranvier.recipe import packaged_recipe, published
+from ranvier.stages import build
 from ranvier.truth import Hypnogram
 
 NAMES = sorted(published())
@@ -22,6 +24,16 @@ def test_a_published_experiment_is_a_recipe_with_its_folds(name):
     given = _parser(find("evaluate"), "evaluate").parse_args(words)
     assert given.folds == 20
     assert make_network(given.network, ["C4-A1"], given.network_settings or {})
+
+
+def test_a_channel_that_stands_still_for_an_epoch_is_not_staged_and_for_less_it_is():
+    layout = rv.Layout(("EEG Fpz-Cz", "EMG"), 100.0)
+    signal = np.random.default_rng(0).normal(0, 30, (1, 12000, 2))
+    signal[0, 1000:3900, 0], signal[0, 6000:, 0] = 5.0, 0.0
+    stages = build(packaged_recipe("sleep", "attn_sleep").stages, layout)
+    found = stages.step(signal, stages.initial_state(1))[0][0, :, 0]
+    assert np.isfinite(found[:9000]).all()
+    assert np.isnan(found[9000:]).all()
 
 
 def test_a_file_of_ones_own_is_taken_as_it_is():

@@ -1,6 +1,7 @@
 """Recordings, events and what may be put into them."""
 
 import math
+import pickle
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -8,13 +9,56 @@ import pytest
 
 import ranvier as rv
 from ranvier.recording import ASSUMED_SUBJECT, Layout, Recording
-from ranvier.truth import Event, Events
+from ranvier.truth import Event, Events, Hypnogram
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
 def test_a_rate_that_is_none_is_refused(rate):
     with pytest.raises(ValueError, match=r"Invalid rate: .* Hz, must be finite and above 0"):
         Layout(("Cz",), rate)
+
+
+def test_a_rate_that_is_a_text_is_refused():
+    with pytest.raises(ValueError, match="Invalid rate: 256 Hz, must be finite and above 0"):
+        Layout(("Cz",), "256")
+
+
+@pytest.mark.parametrize("channels", ["Cz", (1, 2)])
+def test_channels_that_are_no_names_are_refused(channels):
+    with pytest.raises(ValueError, match=r"Invalid channels: .*, must be a sequence of names"):
+        Layout(channels, 256)
+
+
+@pytest.mark.parametrize("named", ["name", "subject", "session"])
+def test_a_recording_that_is_called_by_a_number_is_refused(named):
+    with pytest.raises(ValueError, match=f"Invalid {named}: 7, must be a text like '7'"):
+        Recording.from_array(np.ones((4, 1)), 2, ["Cz"], **{named: 7})
+
+
+def test_masked_samples_are_not_known():
+    masked = np.ma.masked_equal(np.arange(4)[:, None], 2)
+    assert np.isnan(Recording.from_array(masked, 2, ["Cz"]).read()[:, 0]).tolist() == [0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("value", [1j, "1", None])
+def test_values_that_are_no_real_numbers_are_refused(value):
+    with pytest.raises(ValueError, match=r"Invalid signal: .* values, must be real numbers"):
+        Recording.from_array(np.full((4, 1), value), 2, ["Cz"])
+
+
+def recordings_of_all_kinds(folder):
+    """In memory, cut, in a file, in volts, simulated."""
+    made = Recording.from_array(np.arange(400.0)[:, None] % 9, 100, ["Fp1"])
+    rv.write_edf(folder / "a.edf", made.read(), made.layout)
+    small = Recording.from_array(made.read() / 1e6, 100, ["Fp1"], subject="1")
+    simulated = rv.simulate_seizures(subjects=1, minutes=5)[0].until(4)
+    return [made, made.since(1), *rv.read(folder / "a.edf"), *rv.read(small), simulated]
+
+
+def test_recordings_can_be_sent_to_other_processes(tmp_path):
+    for recording in recordings_of_all_kinds(tmp_path):
+        there = pickle.loads(pickle.dumps(recording))
+        assert np.array_equal(there.read(), recording.read())
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("V", 1e6), ("mV", 1e3), ("uV", 1), ("nV", 1e-3)])
@@ -74,6 +118,36 @@ def test_events_are_kept_in_order():
 
 
 @pytest.mark.parametrize(
+    ("onset", "duration"), [(math.nan, 1), (math.inf, 1), (0, -1), (0, math.inf), ("0", 1)]
+)
+def test_an_event_at_no_time_or_of_a_negative_length_is_refused(onset, duration):
+    with pytest.raises(ValueError, match=r"Invalid event: onset .* and duration .*, must be"):
+        Event(onset, duration)
+
+
+def test_an_interval_that_ends_before_it_begins_is_refused():
+    with pytest.raises(ValueError, match=r"Invalid intervals: \(12, 9\), must be an onset and an"):
+        Events.from_intervals([(1, 2), (12, 9)], 60)
+
+
+def test_what_is_not_known_of_two_events_is_alike():
+    one, other = Event(1, float("nan")), Event(1, float("nan"), confidence=float("nan"))
+    assert (one, hash(one)) == (other, hash(other))
+    assert one != Event(1, 2)
+    assert Events((one,), float("nan")) == Events((other,), float("nan"))
+
+
+def test_a_hypnogram_holds_a_tuple():
+    assert Hypnogram(["W", "N1"], 60) == Hypnogram(("W", "N1"), 60)
+
+
+@pytest.mark.parametrize("epoch", [0, -30, math.nan, math.inf])
+def test_an_epoch_without_a_length_is_refused(epoch):
+    with pytest.raises(ValueError, match=r"Invalid epoch: .* s, must be finite and above 0"):
+        Hypnogram(("W",), 30, epoch)
+
+
+@pytest.mark.parametrize(
     ("label", "expected"), [("sz", True), ("sz_foc_ia", True), ("bckg", False), ("szymon", False)]
 )
 def test_seizures_are_told_by_their_code(label, expected):
@@ -121,9 +195,9 @@ def test_an_mne_raw_is_a_recording():
     assert recording.notes == ()
 
 
-@pytest.mark.parametrize("began", [None, datetime(2024, 1, 1, tzinfo=UTC)])
+@pytest.mark.parametrize("began", [None, datetime(2024, 1, 1)])
 def test_a_part_of_an_mne_raw_begins_where_it_was_cut(began):
-    raw = make_raw().set_meas_date(began).crop(2, 9)
+    raw = make_raw().set_meas_date(began and began.replace(tzinfo=UTC)).crop(2, 9)
     recording = Recording.from_mne(raw)
     assert recording.start == (began and began + timedelta(seconds=2))
     assert recording.events.intervals().tolist() == [[3.0, 3.5]]
@@ -172,3 +246,50 @@ def test_mne_raws_without_a_name_are_numbered():
     found = rv.read([make_raw(), [make_raw(), make_raw(subject_info={"his_id": "p7"})]])
     assert [one.name for one in found] == ["mne-raw-1", "mne-raw-2", "mne-raw-3"]
     assert [one.subject for one in found] == ["mne-raw-1", "mne-raw-2", "p7"]
+
+
+def test_a_file_of_edf_without_a_date_has_none_by_mne_either(tmp_path):
+    mne = pytest.importorskip("mne")
+    path = rv.write_edf(tmp_path / "a.edf", np.ones((100, 1)), Layout(("Fp1",), 100.0))
+    (recording,) = rv.read(mne.io.read_raw_edf(path, verbose="error"))
+    assert (rv.read(path)[0].start, recording.start) == (None, None)
+
+
+def test_stretches_of_an_mne_raw_that_are_bad_stay_and_are_counted():
+    raw = make_raw()
+    raw.annotations.append([1.0, 3.0], [0.5, 0.5], ["BAD_muscle", "bad"])
+    notes = Recording.from_mne(raw, subject="01").notes
+    assert notes == ("stretches marked as bad, but not left out: 2",)
+
+
+def test_annotations_of_sleep_in_an_mne_raw_become_a_hypnogram():
+    raw = make_raw().crop(1)
+    raw.annotations.append([1.0, 3.0], [2.0, 4.0], ["Sleep stage W", "Sleep stage 2"])
+    (recording,) = rv.read(raw)
+    assert recording.hypnogram == Hypnogram(("W", "N2", "N2"), 9.0, 2.0)
+    assert recording.events.intervals().tolist() == [[4.0, 4.5]]
+
+
+def make_night(texts):
+    """Two minutes awake, three of another stage."""
+    mne = pytest.importorskip("mne")
+    raw = mne.io.RawArray(
+        np.ones((1, 3000)), mne.create_info(["Fp1"], 10.0, "eeg"), verbose="error"
+    )
+    return raw.set_annotations(mne.Annotations([0.0, 120.0], [120.0, 180.0], texts))
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "first", "stages"),
+    [(30, 240, 0, "WWW2222"), (45, 240, 15, "WW2222"), (110, 299, 10, "22222")],
+)
+def test_epochs_that_a_crop_has_cut_are_left_out(begin, end, first, stages):
+    (recording,) = rv.read(make_night(["Sleep stage W", "Sleep stage 2"]).crop(begin, end))
+    assert "".join(recording.hypnogram.stages) == stages.replace("2", "N2")
+    assert recording.hypnogram.first == pytest.approx(first)
+
+
+def test_stages_that_make_no_sense_are_left_out_with_a_note():
+    (recording,) = rv.read(make_night(["Sleep stage W", "Sleep stage 7"]), subject="01")
+    assert recording.hypnogram is None
+    assert recording.notes[0].startswith("stages of sleep are left out: invalid stage: 'Sleep sta")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ranvier import figures
+from ranvier.certificate import Certificate
 from ranvier.decisions import AlarmRule
 from ranvier.decoder import Decoder
 from ranvier.decoding import Prediction
@@ -17,7 +18,7 @@ from ranvier.figures import count_hits, flat_position
 from ranvier.live.runner import Certified
 from ranvier.recipe import Recipe
 from ranvier.report import choose_excerpt, write_report
-from ranvier.splits import Certificate, Fold
+from ranvier.splits import Fold
 from ranvier.tasks.seizure_scores import auroc
 from ranvier.truth import Events
 
@@ -81,6 +82,10 @@ def test_the_headline_says_what_was_found_at_which_price_and_how_fast(usual):
     )
 
 
+def test_an_evaluation_is_shown_as_its_headline(usual):
+    assert repr(usual) == f"Evaluation: {usual.headline()}"
+
+
 def test_the_headline_has_singular_and_no_false_alarm():
     said = headline_of((predict((600, 660), duration=2 * HOUR), SEIZURE))
     assert said == (
@@ -104,6 +109,43 @@ def test_the_headline_says_when_there_were_no_seizures():
 def test_the_headline_says_when_alarms_come_before_the_onset():
     pairs = [(predict((590, 660), subject=name, duration=2 * HOUR), SEIZURE) for name in "ab"]
     assert headline_of(*pairs).endswith("half of the alarms at least 4 s before the marked onset.")
+
+
+def late(name: str) -> Prediction:
+    """Find a seizure by an alarm that began long before it."""
+    return predict((200, 660), subject=name, duration=2 * HOUR)
+
+
+def test_the_headline_says_for_how_many_of_those_found_there_is_an_alarm():
+    timely = predict((600, 660), subject="b", duration=2 * HOUR)
+    said = headline_of((late("a"), SEIZURE), (timely, SEIZURE))
+    assert said.endswith("an alarm for 1 of 2, within 6 s.")
+    two = replace(timely, name="c", subject="c")
+    said = headline_of((late("a"), SEIZURE), (timely, SEIZURE), (two, SEIZURE))
+    assert said.endswith("an alarm for 2 of 3, half of them within 6 s.")
+
+
+def test_the_delay_of_one_alarm_has_no_interval(usual):
+    assert np.isnan(usual.scores.intervals["median_delay"]).all()
+    assert not np.isnan(usual.scores.intervals["sensitivity"]).any()
+
+
+def test_parts_of_one_patients_recordings_are_one_patient():
+    parts = [f"{name}_part-3 of m" for name in ("r", "s")]
+    pairs = [(predict((600, 660), subject=part), SEIZURE) for part in parts]
+    assert headline_of(*pairs).startswith("Found 2 of 2 seizures in 1 new patient, ")
+    scores = evaluation(*pairs).scores
+    assert scores.table(scores)[1][0] == "m"
+    assert np.isnan(scores.intervals["sensitivity"]).all()
+
+
+def test_who_is_only_assumed_is_said_in_headline_and_certificate(usual, tmp_path):
+    (fold,) = usual.folds
+    doubted = replace(fold, certificate=replace(fold.certificate, assumed=("a", "b")))
+    words = words_of(page_of(replace(usual, folds=[doubted]), tmp_path))
+    assert "the alarm within 6 s. Who is who is only assumed." in words
+    assert "No person is in two parts, but who is who is only assumed." in words
+    assert "only assumed" not in words_of(page_of(usual, tmp_path))
 
 
 def test_one_false_alarm_a_day_is_singular():

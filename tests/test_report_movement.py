@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ranvier.beside import LagTuning
+from ranvier.certificate import Certificate
 from ranvier.decisions import MotionRule
 from ranvier.decoder import Decoder
 from ranvier.decoding import Prediction
@@ -15,7 +16,7 @@ from ranvier.evaluation import Evaluation, FoldResult
 from ranvier.recipe import recipe_from
 from ranvier.report import write_report
 from ranvier.report_movement import choose_recording, find_reaches
-from ranvier.splits import Certificate, Fold
+from ranvier.splits import Fold
 from ranvier.truth import Trajectory
 
 HOSTILE = '<script src="http://evil">&\'$x_1$'

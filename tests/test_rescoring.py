@@ -202,7 +202,7 @@ def test_what_was_trained_cannot_be_changed(folder, capsys):
 
 
 def test_evaluate_says_what_it_lacks(capsys):
-    assert main(["evaluate", "--out", "x"]) == 1
+    assert main(["evaluate", "--out", "x"]) == 2
     assert "Missing data: --data must be a folder" in capsys.readouterr().err
 
 

@@ -95,3 +95,131 @@ def test_a_person_under_two_names_is_one_patient() -> None:
     reference = Events.from_intervals([SEIZURE], DURATION)
     scored = score_tables({name: (name, reference, reference) for name in ("chb01", "chb21")})
     assert list(scored.subjects) == ["chb01"]
+
+
+@pytest.mark.parametrize(
+    ("duration", "scored"), [(3599.996, True), (3600.9, True), (3601.0, False)]
+)
+def test_tables_may_differ_by_less_than_a_second(duration, scored) -> None:
+    truth, found = (Events.from_intervals([SEIZURE], d) for d in (3600.0, duration))
+    result = score_tables({"one": ("01", truth, found)})
+    assert (not result.problems) is scored
+    assert result.summaries["events"].pooled.true_positives == scored
+
+
+def test_durations_that_differ_are_told_with_the_digits_that_do() -> None:
+    truth, found = (Events.from_intervals([SEIZURE], d) for d in (1234567.0, 1234569.25))
+    problems = score_tables({"one": ("01", truth, found)}).problems
+    assert problems["one"] == "durations differ, 1234567.0 s and 1234569.25 s"
+
+
+def test_a_table_of_detections_that_nothing_annotated_matches_is_named(folders, tmp_path, capsys):
+    stray = folder_of(tmp_path / "good", {"09": []})
+    assert main(["score", folders[0], stray]) == 0
+    assert "nothing annotated has its name" in capsys.readouterr().err
+
+
+def table_in(folder, *rows: str, head: str = "onset\tduration\teventType") -> str:
+    folder.mkdir(exist_ok=True)
+    lines = [head, *(row.replace(" ", "\t") for row in rows)]
+    (folder / "sub-1_events.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(folder)
+
+
+WITH_LENGTH = "onset\tduration\teventType\trecordingDuration"
+
+
+def test_a_table_of_detections_without_a_length_is_as_long_as_the_recording(tmp_path, capsys):
+    truth = table_in(tmp_path / "truth", "100 60 sz 7200", head=WITH_LENGTH)
+    found = table_in(tmp_path / "found", "110 40 sz")
+    assert main(["score", truth, found, "--json"]) == 0
+    scored = json.loads(capsys.readouterr().out)
+    assert scored["pooled"]["events"]["true_positives"] == 1
+    (note,) = scored["notes"]
+    assert "has no recordingDuration: taken to be as long as what is annotated" in note
+
+
+def test_labels_that_are_not_understood_are_named(tmp_path, capsys):
+    truth = table_in(tmp_path / "truth", "0 9 bckg 7200", "100 60 ictal 7200", head=WITH_LENGTH)
+    found = table_in(tmp_path / "found", "110 40 sz")
+    assert main(["score", truth, found]) == 0
+    said = capsys.readouterr().err
+    assert "sub-1_events.tsv: 1 event is neither seizure nor background: 'ictal'" in said
+
+
+@pytest.mark.parametrize("side", ["truth", "found"])
+def test_a_table_of_which_nothing_is_understood_is_refused(tmp_path, capsys, side):
+    labels = {"truth": "sz", "found": "sz"} | {side: "ictal"}
+    words = [
+        table_in(tmp_path / name, f"100 60 {label} 7200", head=WITH_LENGTH)
+        for name, label in labels.items()
+    ]
+    assert main(["score", *words]) == 1
+    assert "must tell of seizures or background: 1 event is neither" in capsys.readouterr().err
+
+
+def test_the_codes_of_tusz_are_seizures(tmp_path, capsys):
+    truth = table_in(tmp_path / "truth", "100 60 FNSZ 7200", head=WITH_LENGTH)
+    found = table_in(tmp_path / "found", "110 40 cpsz")
+    assert main(["score", truth, found]) == 0
+    assert "1 of 1 found" in capsys.readouterr().out
+
+
+def test_a_folder_of_which_no_table_matches_is_refused(folders, tmp_path, capsys):
+    other = folder_of(tmp_path / "other", {"09": [], "10": []})
+    assert main(["score", folders[0], other]) == 1
+    assert "none of 2 tables in" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert main(["score", folders[0], str(tmp_path / "empty")]) == 1
+    assert "none of 0 tables in" in capsys.readouterr().err
+
+
+def recordings_in(folder, name: str = "night") -> None:
+    """Two files of one name, each with a seizure among its annotations."""
+    channels = ("Fp1", "C3")
+    for ward in ("a", "b"):
+        signal = np.random.default_rng(0).normal(size=(100 * 60, 2)) * 20
+        recording = rv.Recording.from_array(signal, 60.0, channels)
+        (folder / ward).mkdir(parents=True)
+        rv.write_edf(folder / ward / f"{name}.edf", recording.read(), recording.layout)
+
+
+def test_ordinary_bids_is_scored_by_its_recordings(tmp_path, capsys):
+    signal = np.random.default_rng(0).normal(size=(100 * 60, 2)) * 20
+    bids = tmp_path / "bids" / "sub-1" / "eeg"
+    bids.mkdir(parents=True)
+    rv.write_edf(bids / "sub-1_eeg.edf", signal, rv.Layout(("Fp1", "C3"), 60.0))
+    table_in(bids, "-10 5 sz", "30 20 sz")
+    found = table_in(tmp_path / "found", "32 10 sz")
+    assert main(["score", str(tmp_path / "bids"), found]) == 0
+    printed = capsys.readouterr()
+    assert "1 of 1 found, 0 false alarms in 0.03 h" in printed.out
+    assert "events before the signal are left out" in printed.err
+    table_in(bids, "30 n/a sz")
+    assert main(["score", str(tmp_path / "bids"), found]) == 1
+    assert "the seizure at 30 s of sub-1 has no duration" in capsys.readouterr().err
+
+
+def test_recordings_that_nobody_annotated_cannot_be_scored(tmp_path, capsys):
+    recordings_in(tmp_path / "data")
+    found = table_in(tmp_path / "found", "32 10 sz")
+    assert main(["score", str(tmp_path / "data"), found]) == 1
+    assert "none of 2 recordings is annotated" in capsys.readouterr().err
+
+
+def test_a_seizure_without_a_known_end_is_refused(tmp_path, capsys):
+    truth = table_in(tmp_path / "truth", "100 n/a sz 7200", head=WITH_LENGTH)
+    assert main(["score", truth, truth]) == 1
+    assert "invalid duration" in capsys.readouterr().err
+
+
+def test_the_tables_of_an_evaluation_have_the_names_of_those_that_are_decoded(tmp_path, capsys):
+    from ranvier.fold_files import keep_truth
+
+    names = ("Müller/Tag 1", "Huber/Tag 1")
+    one = Events.from_intervals([SEIZURE], DURATION)
+    keep_truth(tmp_path / "truth", dict.fromkeys(names, one))
+    for name in names:
+        rv.write_events(tmp_path / "decoded" / f"{name}_events.tsv", one)
+    assert main(["score", str(tmp_path / "truth"), str(tmp_path / "decoded")]) == 0
+    assert "2 of 2 found" in capsys.readouterr().out

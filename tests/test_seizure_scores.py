@@ -14,6 +14,7 @@ from timescoring.scoring import EventScoring, SampleScoring
 
 from ranvier.tasks import seizure_events
 from ranvier.tasks import seizure_scores as seizure
+from ranvier.tasks.seizure import SeizureTask
 from ranvier.tasks.seizure_events import EventScore, SzCORE
 from ranvier.tasks.seizure_scores import (
     alarm_delays,
@@ -333,3 +334,18 @@ def test_scoring_imports_neither_scipy_nor_scikit_learn_nor_torch() -> None:
     code = f"import sys, ranvier.tasks.seizure_scores; print({heavy} & {{*sys.modules}})"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
+
+
+def test_a_seizure_without_length_or_beyond_the_end_has_no_delay():
+    inside, point, beyond = Event(10, 5, "sz"), Event(40, 0, "sz"), Event(200, 5, "sz")
+    delays = alarm_delays(Events((inside, point, beyond), 100.0), [12.0])
+    assert delays.tolist() == [2.0]
+
+
+@pytest.mark.parametrize("metric", ["auroc", "average_precision"])
+@pytest.mark.parametrize("kind", [0.0, 1.0])
+def test_without_a_second_class_the_loss_tells_which_pass_is_best(metric, kind):
+    quality = SeizureTask().qualities[metric]
+    targets, logits = np.full(4, kind), np.full((4, 1), 2.0)
+    assert quality(logits, targets) == pytest.approx(-np.log1p(np.exp(2 - 4 * kind)))
+    assert quality(-logits, targets) == pytest.approx(-np.log1p(np.exp(4 * kind - 2)))

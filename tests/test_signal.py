@@ -6,7 +6,8 @@ from scipy import signal as reference
 
 from ranvier.features import ScalePerStep, Spectrum, Standardise
 from ranvier.recording import Layout
-from ranvier.signal import LARGEST, Filter, MarkFlat, Resample
+from ranvier.signal import Filter, MarkFlat, Resample
+from ranvier.streaming import LARGEST
 
 ONE = Layout(("Cz",), 256.0)
 
@@ -131,6 +132,33 @@ def test_a_sample_that_is_too_large_is_as_one_that_is_not_there(value):
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("edges", [(0.5, 40.0), (1.0, None), (None, 30.0)])
+@pytest.mark.parametrize("wild", [1e9, 4.5e6, -0.9 * LARGEST])
+def test_one_wild_sample_at_the_start_is_forgotten_as_later_ones_are(edges, wild):
+    noise = np.random.default_rng(0).normal(0.0, 30.0, 256 * 40)
+    noise[0] = wild
+    stage = Filter(ONE, *edges)
+    start = reference.sosfilt_zi(stage.sections) * wild
+    expected, _ = reference.sosfilt(
+        stage.sections, noise.astype(np.float32).astype(float), zi=start
+    )
+    found = run(stage, noise, np.float32)[:, 0]
+    np.testing.assert_allclose(found[256 * 30 :], expected[256 * 30 :], atol=1e-4)
+
+
+@pytest.mark.parametrize("edges", [(0.5, 40.0), (0.1, None)])
+@pytest.mark.parametrize("late", [0, 5 * 256 + 77])
+def test_a_large_offset_costs_no_digits(edges, late):
+    noise = np.random.default_rng(0).normal(0.0, 30.0, 256 * 40)
+    offset = np.float32(1e5) + np.where(np.arange(len(noise)) < late, 3e4, 0)
+    signal = (noise + offset).astype(np.float32)
+    stage = Filter(ONE, *edges)
+    start = reference.sosfilt_zi(stage.sections) * signal[0]
+    expected, _ = reference.sosfilt(stage.sections, signal.astype(float), zi=start)
+    found = run(stage, signal, np.float32)[:, 0]
+    np.testing.assert_allclose(found[late and 256 * 30 :], expected[late and 256 * 30 :], atol=1e-4)
+
+
 @pytest.mark.parametrize("order", [1, 2, 8])
 def test_a_filter_forgets_the_largest_samples_that_it_takes(order):
     samples = np.full(100_000, 0.99 * LARGEST)
@@ -170,6 +198,12 @@ def test_a_filter_goes_on_after_a_gap_as_if_the_last_value_had_lasted():
 def test_impossible_pass_bands_are_refused(edges):
     with pytest.raises(ValueError, match="Invalid pass band"):
         Filter(ONE, low=edges[0], high=edges[1])
+
+
+@pytest.mark.parametrize("order", [0, -1, 1.5, 100_000, "2"])
+def test_impossible_orders_of_filters_are_refused(order):
+    with pytest.raises(ValueError, match=f"Invalid order: {order!r}, must be a whole number from"):
+        Filter(ONE, order=order)
 
 
 def test_the_declared_delay_of_a_filter_is_its_group_delay_in_mid_band():
@@ -214,6 +248,12 @@ def test_standardising_uses_the_statistics_it_was_fitted_to():
     scaled = np.concatenate([stage.step(chunk, ())[0] for chunk in chunks], axis=1)
     np.testing.assert_allclose(np.nanmean(scaled, axis=(0, 1)), 0, atol=1e-5)
     np.testing.assert_allclose(np.nanstd(scaled, axis=(0, 1)), 1, rtol=1e-5)
+
+
+def test_whole_numbers_are_marked_as_other_samples_are():
+    signal = np.repeat(np.arange(9), 6)
+    found = run(MarkFlat(ONE, seconds=4 / 256), signal, np.int16)
+    np.testing.assert_array_equal(found, run(MarkFlat(ONE, seconds=4 / 256), signal))
 
 
 def test_a_lead_is_flat_once_it_has_not_changed_for_so_long():

@@ -191,5 +191,5 @@ def test_the_command_begins_nothing_that_the_disk_has_no_room_for(tmp_path, caps
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**8))
     words = ["simulate", "sleep", str(tmp_path / "none"), "--subjects", "20"]
     assert main(words) == 1
-    assert "0.2 GB are needed, 0.1 GB are free" in capsys.readouterr().err
+    assert "MB are needed, 100.0 MB are free" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -235,7 +235,11 @@ def test_a_damaged_file_is_read_or_refused_as_a_wrong_value(tmp_path_factory, pl
 @pytest.mark.parametrize(
     ("made", "name", "message"),
     [
-        (Recording.from_array(np.eye(2), 1000, "ab"), "s.npz", "is in µV at 1000 Hz, must be"),
+        (
+            Recording.from_array(np.eye(2), 1000, ["a", "b"]),
+            "s.npz",
+            "is in µV at 1000 Hz, must be",
+        ),
         (session(np.eye(2) + 0.5), "s.npz", "is not in whole counts"),
         (session(np.array([[1.0, np.nan]])), "s.npz", "some of the units are not valid"),
         (session(np.eye(2)), "s.np", "s.np, must end in .npz"),

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 import ranvier as rv
-from ranvier.splits import Certificate, Fold, folds_by_subject, hold_out_validation
+from ranvier.certificate import Certificate
+from ranvier.splits import Fold, folds_by_subject, hold_out_validation
 
 NAMES = [f"0{n}" for n in range(1, 9)]
 
@@ -47,7 +48,9 @@ def test_the_same_signal_under_two_subjects_is_refused(recordings, tmp_path):
         rv.evaluate("seizure", [*recordings, twin], out=tmp_path)
 
 
-@pytest.mark.parametrize(("names", "folds"), [(["a", "b"], 0), (NAMES, 9), (NAMES, 1)])
+@pytest.mark.parametrize(
+    ("names", "folds"), [(["a", "b"], 0), (NAMES, 9), (NAMES, 1), (NAMES[:3], 2)]
+)
 def test_impossible_folds_are_refused(names, folds):
     with pytest.raises(ValueError, match="Invalid folds"):
         folds_by_subject(names, folds=folds)

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 import ranvier as rv
+from ranvier.certificate import Certificate
 from ranvier.recipe import Recipe
 from ranvier.recording import Recording
 from ranvier.splits import (
     PARTS,
     PROTOCOLS_IN_TIME,
-    Certificate,
     Fold,
     cut_by_protocol,
     folds_in_time,
+    patient,
 )
 from ranvier.store import prepare
 
@@ -88,7 +89,8 @@ def test_makin_learns_from_320_seconds_and_tests_all_that_follows():
     (train, choose, test), (fold,) = cut("makin320", numbered(seconds=500, rate=15.625))
     assert (train.samples, choose.samples) == (4000, 1000)
     assert (train.duration, choose.duration, test.duration) == (256.0, 64.0, 180.032)
-    assert (fold.train, fold.validation, fold.test) == (("s_part-1",), ("s_part-2",), ("s_part-3",))
+    parts = fold.train, fold.validation, fold.test
+    assert parts == tuple((f"s_part-{i} of m",) for i in (1, 2, 3))
 
 
 def test_makin_cuts_at_320_seconds_also_within_a_trial():
@@ -124,10 +126,10 @@ def test_without_reaches_neurobench_is_cut_by_time_and_says_so():
 @pytest.mark.parametrize("blocks", [3, 5, 12])
 def test_each_block_is_tested_once_and_chosen_on_beside_it(blocks):
     _, folds = cut("blocked", numbered(), blocks)
-    assert [fold.test for fold in folds] == [(f"s_part-{i + 1}",) for i in range(blocks)]
+    assert [fold.test for fold in folds] == [(f"s_part-{i + 1} of m",) for i in range(blocks)]
     for number, fold in enumerate(folds):
         (beside,) = fold.validation
-        assert abs(int(beside.rpartition("-")[2]) - (number + 1)) == 1
+        assert beside in {f"s_part-{number} of m", f"s_part-{number + 2} of m"}
         assert len(fold.train) == blocks - 2
 
 
@@ -196,3 +198,11 @@ def test_the_real_session_is_cut_by_its_trials(real: Path):
     trials = [int(np.isnan(part.read()[:, 0]).sum()) for part in parts]
     assert sum(trials) == 158
     assert [count / 158 for count in trials] == pytest.approx([0.5, 0.25, 0.25], abs=0.02)
+
+
+def test_a_part_says_whose_it_is_also_when_it_is_cut_again():
+    (part, *_), _ = cut("time", numbered())
+    again, _ = cut("time", part)
+    assert again[1].subject == "s_part-1_part-2 of m"
+    assert {patient(one.subject) for one in (part, *again)} == {"m"}
+    assert patient("chb21") == "chb01"

@@ -9,7 +9,8 @@ import ranvier as rv
 from ranvier.__main__ import main
 from ranvier.alarms import AlarmRule, sigmoid
 from ranvier.decoding import Prediction
-from ranvier.fitting import certificate_of, prepare_annotated, with_threshold
+from ranvier.fit import Fitted
+from ranvier.fitting import certificate_of, certify_choice, prepare_annotated, with_threshold
 from ranvier.scoring.seizure import event_f1
 from ranvier.splits import Fold
 from ranvier.thresholds import FalseAlarms, choose_threshold, rate_bound
@@ -114,6 +115,12 @@ def test_a_patient_under_two_names_is_one():
     assert "of 1 patient show" in choose_threshold(same, truth, RULE, budget=2).why
 
 
+def test_the_parts_of_one_patient_are_one_patient():
+    predictions, truth = cohort(2)
+    parts = [replace(one, subject=f"{one.name}_part-2 of m") for one in predictions]
+    assert "of 1 patient show" in choose_threshold(parts, truth, RULE, budget=2).why
+
+
 def test_without_any_false_alarm_nothing_is_extrapolated():
     false = FalseAlarms(LEVELS, np.zeros((2, len(LEVELS)), dtype=int), np.full(2, 0.1))
     assert false.shown(2) is None
@@ -150,6 +157,41 @@ def test_certificates_tell_what_a_budget_rests_on(decoder, recordings, tmp_path)
     text = " ".join(certificate_of(chosen, Fold(0, ("01",), ("04",))).sentences())
     assert "alarm threshold (at most 2 false per 24 h, NOT shown" in text
     assert "0.1 h of 1 patient show at best" in text
+
+
+def test_certificates_tell_what_could_not_be_chosen(decoder, recordings, tmp_path):
+    (calm,) = prepare_annotated(recordings[6:7], rv.Recipe(), tmp_path, None)
+    calm = replace(calm, truth=rv.Events((), calm.duration))
+    chosen = with_threshold(decoder, [calm])
+    text = " ".join(certificate_of(chosen, Fold(0, ("01",), ("04",))).sentences())
+    assert chosen.rule.threshold == decoder.rule.threshold
+    assert "Left as they were, as the validation part does not tell: alarm threshold." in text
+    assert "alarm threshold from" not in text
+
+
+@pytest.mark.parametrize(
+    ("factors", "part"), [((1.0, 0.0), ""), ((1.0, [0.0, 0.0]), ""), ((2.0, 0.0), "validation")]
+)
+def test_certificates_tell_whether_there_was_a_calibration(factors, part):
+    assert certified(rv.Recipe(), factors).chosen_on["calibration"] == part
+
+
+def test_certificates_tell_which_wake_is_left_out():
+    text = certified(rv.Recipe("sleep", "attn_sleep", wake_minutes=30.0)).sentences()[2]
+    assert text.endswith("Left out of scoring: wake more than 30 min before or after sleep.")
+    assert certified(rv.Recipe("sleep", "attn_sleep")).trims == "none"
+
+
+def certified(recipe, factors=(2.0, 0.0)):
+    fitted = Fitted({}, [], None, calibration=factors)
+    return certify_choice(Fold(0, ("01",), ("02",)), fitted, [], recipe, ())
+
+
+def test_without_a_false_alarm_or_a_seizure_a_budget_leaves_the_rule():
+    calm = predicted(np.full(60, 0.05))
+    choice = choose_threshold([calm], {calm.name: rv.Events((), 600.0)}, RULE, budget=2)
+    assert (choice.threshold, choice.chosen) == (RULE.threshold, False)
+    assert "NOT shown and left as it was: 0.2 h of 1 patient" in choice.why
 
 
 def test_a_budget_is_an_option_of_the_commands(capsys):

@@ -16,12 +16,15 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 import ranvier as rv
+from ranvier.alarms import AlarmRule
+from ranvier.alone import alone
 from ranvier.decoder import weights_hash
 from ranvier.fit import Lesson
 from ranvier.fitting import prepare_annotated
+from ranvier.leftovers import REPLACED
 from ranvier.networks import make_network
 from ranvier.protocols import compare_protocols
-from ranvier.recipe import recipe_from
+from ranvier.recipe import Recipe, recipe_from
 from ranvier.schedules import cosine, plateau
 from ranvier.stages import build
 from ranvier.tasks import make_task
@@ -409,3 +412,49 @@ def test_a_checkpoint_without_its_weights_is_begun_anew(tmp_path, recordings):
     path.write_bytes(save(kept, metadata=about))
     again = rv.train("seizure", recordings[:4], training=QUICK, out=tmp_path)
     assert weights_hash(again.weights) == weights_hash(first.weights)
+
+
+@pytest.mark.slow
+def test_a_result_of_other_settings_is_replaced_with_a_note(tmp_path, recordings):
+    options = {"training": QUICK, "out": tmp_path}
+    runs = [rv.evaluate("seizure", recordings, only=i, **options) for i in (0, 3)]
+    (tmp_path / "rescored").mkdir()
+    mine = [tmp_path / "fold-3" / "mine.txt", tmp_path / "rescored" / "mine.txt"]
+    theirs = [tmp_path / "fold-3" / "fold.json", tmp_path / "rescored" / "scores.json"]
+    for path in (*mine, theirs[1]):
+        path.write_text("{}")
+    other = rv.evaluate("seizure", recordings, folds=2, seed=1, only=0, **options)
+    assert [run.notes for run in runs] == [{}, {}]
+    assert other.notes["evaluation"] == [REPLACED]
+    assert not any(path.exists() for path in (*theirs, tmp_path / "fold-3" / "truth"))
+    assert all(path.exists() for path in mine)
+    assert len(list((tmp_path / "fold-0" / "truth").iterdir())) == len(other.predictions)
+
+
+@pytest.mark.parametrize("run", [rv.train, rv.evaluate])
+def test_two_runs_do_not_write_to_one_folder(tmp_path, recordings, run):
+    with (
+        alone(tmp_path),
+        pytest.raises(ValueError, match="another run is writing to it, must be done first"),
+    ):
+        run("seizure", recordings[:4], training=QUICK, out=tmp_path)
+
+
+def test_where_nobody_has_a_seizure_it_is_said_so(recordings):
+    quiet = [replace(one, events=rv.Events((), one.duration)) for one in recordings]
+    with pytest.raises(ValueError, match="has an annotated seizure, and nobody else has"):
+        rv.evaluate("seizure", quiet, training=QUICK)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"task": "seizure_type", "rule": AlarmRule(threshold=0.3)}, "for the task 'seizure_type'"),
+        ({"task": "sleep", "false_alarms_per_day": 2.0}, "for the task 'sleep', must be for 'seiz"),
+        ({"false_alarms_per_day": 0.0}, "day: 0.0, must be finite and above 0$"),
+        ({"wake_minutes": 3.0}, "for the task 'seizure', must be for 'sleep'"),
+    ],
+)
+def test_what_only_another_task_looks_at_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**settings)

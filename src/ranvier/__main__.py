@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from importlib import import_module
 from importlib.metadata import version
+from io import TextIOWrapper
 from typing import Any
 
-from ranvier.commands import Answer, Note, quiet_progress
+from ranvier.commands import Answer, Note, OptionError, quiet_progress, recipe_file
 
 COMMANDS = {
     "demo": "ranvier.commands.demo:demo",
@@ -40,10 +41,13 @@ COMMANDS = {
 USER_ERROR = 1
 WRONG_ARGUMENTS = 2
 INTERRUPTED = 130
+STOPPED = "Stopped; what is done is kept, the same command goes on from it."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     given = sys.argv[1:] if arguments is None else arguments
     command, *words = given or ["--help"]
     if command in ABOUT:
@@ -55,14 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(find(command), command, words)
     except KeyboardInterrupt:
-        print("Stopped; what is done is kept, the same command goes on from it.", file=sys.stderr)
+        print("Stopped." if command == "live" else STOPPED, file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return USER_ERROR
     except (ValueError, OSError) as error:
         print(f"ranvier {command}: {_sentence(error)}", file=sys.stderr)
-        return USER_ERROR
+        return WRONG_ARGUMENTS if isinstance(error, OptionError) else USER_ERROR
 
 
 def find(command: str) -> Callable[..., Any]:
@@ -116,13 +120,10 @@ def _run(function: Callable[..., Any], command: str, words: Sequence[str]) -> in
 
 
 def _with_published(words: Sequence[str]) -> list[str]:
-    """Put the file of a published experiment where ``--config`` names it."""
-    from ranvier.recipe import published
-
-    known, before = published(), ["", *words[:-1]]
+    """Put the file of a recipe of the package where ``--config`` names it."""
     return [
-        str(known.get(word, word)) if option == "--config" else word
-        for option, word in zip(before, words, strict=True)
+        recipe_file(word, "config") if option == "--config" else word
+        for option, word in zip(["", *words], words, strict=False)
     ]
 
 
@@ -164,15 +165,16 @@ def _parser(function: Callable[..., Any], command: str) -> Any:
     from jsonargparse import ActionYesNo, ArgumentParser
 
     parser = ArgumentParser(prog=f"ranvier {command}", description=_summary(function))
+    described = {one.arg_name: one.description for one in parse(function.__doc__ or "").params}
+    named = ", or the name of a recipe of the package" if "recipe" in described else ""
     parser.add_argument(
         "--config",
         action="config",
-        help="YAML file with any of the options, or the name of a published experiment.",
+        help=f"YAML file with any of the options{named}.",
     )
     parser.add_argument("--json", action="store_true", help="Print the answer as JSON.")
     parser.add_argument("--verbose", action="store_true", help="Say more while working.")
     parser.add_argument("--quiet", action="store_true", help="Show no progress.")
-    described = {one.arg_name: one.description for one in parse(function.__doc__ or "").params}
     positional = [
         one
         for one in inspect.signature(function).parameters.values()

@@ -48,8 +48,10 @@ class AlarmRule:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"Invalid {name}: {getattr(self, name)}, must be from 0 to 1")
         for name in ("minimum_seconds", "merge_seconds", "refractory_seconds"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"Invalid {name}: {getattr(self, name)} s, must be 0 or more")
+            if not 0 <= getattr(self, name) < np.inf:
+                raise ValueError(
+                    f"Invalid {name}: {getattr(self, name)} s, must be finite and 0 or more"
+                )
 
 
 class _Detection(NamedTuple):
@@ -194,7 +196,7 @@ def events_of(rows: Array, probabilities: Array, times: Array) -> tuple[Event, .
     events = []
     for onset in np.unique(onsets[~np.isnan(onsets)]):
         end = ends[onsets == onset].max()
-        inside = probabilities[(times > onset) & (times <= end)]
+        inside = probabilities[(times > onset + 1e-9) & (times <= end + 1e-9)]
         confidence = float(np.nanmax(inside)) if np.isfinite(inside).any() else float("nan")
         events.append(Event(float(onset), float(end - onset), SEIZURE, confidence))
     return tuple(events)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from ranvier.beside import RIDGE, RIVALS
+from ranvier.certificate import ONLY_ASSUMED
 from ranvier.decoding import Prediction
 from ranvier.fold_files import FoldResult
 from ranvier.recipe import Recipe
@@ -15,7 +16,7 @@ from ranvier.recording import Recording
 from ranvier.scoring import Scores, score_predictions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AllFolds:
     """What all folds gave together.
 
@@ -31,6 +32,8 @@ class AllFolds:
         Names of folds that were to be run and of which nothing is there.
     recordings
         What was tested, where the signals are at hand.
+    said
+        Notes on the evaluation itself.
     """
 
     recipe: Recipe
@@ -38,14 +41,26 @@ class AllFolds:
     versions: Mapping[str, str]
     missing: Sequence[str] = ()
     recordings: Sequence[Recording] = field(default=(), repr=False)
+    said: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: {self.headline()}"
 
     @property
     def notes(self) -> dict[str, Sequence[str]]:
-        """What was repaired, missing or not valid, by tested recording; and missing folds."""
+        """What was repaired, missing or not valid, by tested recording; and of the evaluation."""
+        about = [*self.said, *([_missing_words(self)] if self.missing else [])]
         return {
-            **({"evaluation": [_missing_words(self)]} if self.missing else {}),
+            **({"evaluation": about} if about else {}),
             **{one.name: one.notes for one in self.predictions if one.notes},
         }
+
+    def headline(self) -> str:
+        """Say in one sentence what came out, and in a second one if the people are assumed."""
+        counts_people = self.recipe.task != "movement"
+        assumed = counts_people and any(fold.certificate.assumed for fold in self.folds)
+        said: str = self.scores.headline()
+        return f"{said} {ONLY_ASSUMED.capitalize()}." if assumed else said
 
     @property
     def truth(self) -> dict[str, Any]:

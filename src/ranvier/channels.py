@@ -25,7 +25,8 @@ SYNONYMS = {"T7": "T3", "T8": "T4", "P7": "T5", "P8": "T6"}
 """Names of the 10-10 system for leads of the 10-20 system."""
 
 REFERENCES = (
-    "REF", "LE", "LER", "LM", "AVG", "AV", "AVE", "AR", "CAR", "A1A2", "M1M2", "CS2",
+    "REF", "VREF", "G2", "LE", "LER", "LM", "AVG", "AV", "AVE", "AVERAGE", "AR", "CAR", "A1A2",
+    "M1M2", "CS2",
 )  # fmt: skip
 """Ways in which files write that a channel is measured against a common reference."""
 
@@ -54,6 +55,7 @@ ANGLES = {
 }  # fmt: skip
 
 _PREFIX = re.compile(r"^(EEG|POL|SEEG)[ _:]+", re.IGNORECASE)
+_SPACE = re.compile(r"[ _]+")
 _SUM = re.compile(r"[()+]|/2$")
 _SPELLING = {name.upper(): name for name in ANGLES} | SYNONYMS
 
@@ -76,15 +78,19 @@ class Channel:
 
 
 def parse_channel(label: str) -> Channel | None:
-    """Read a label such as ``"EEG FP1-REF"``, ``"Fp1-Avg"``, ``"T8-P8"`` or ``"Cz"``.
+    """Read a label such as ``"EEG FP1-REF"``, ``"EEG_Fp1_Avg"``, ``"T8 P8"``, ``"Fc5."``, ``"Cz"``.
 
     Returns
     -------
     Channel or None
         In 10-20 names (T3, not T7); None when the label names no electrode of the scalp.
     """
-    bare = _PREFIX.sub("", label.strip()).replace(" ", "")
-    first, _, second = bare.partition("-")
+    bare = _PREFIX.sub("", label.strip()).rstrip(".")
+    return _parse(bare.replace(" ", "")) or _parse(_SPACE.sub("-", bare))
+
+
+def _parse(label: str) -> Channel | None:
+    first, _, second = label.partition("-")
     electrode = _SPELLING.get(first.upper())
     if electrode is None:
         return None

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +24,7 @@ from ranvier.decoder_file import (
     unpack_weights,
     write_parts,
 )
-from ranvier.decoding import Chain, Prediction, collect, rule_as_dict, rule_from
+from ranvier.decoding import Chain, Prediction, check_unit, collect, rule_as_dict, rule_from
 from ranvier.golden import ROUNDED, check_golden, golden_layout, pack_golden
 from ranvier.networks import make_network
 from ranvier.onnx_runtime import STEPS, Graph, OnnxStage, Written, step_from
@@ -37,15 +36,18 @@ from ranvier.streaming import Pipeline, check_layout
 from ranvier.tasks import make_task
 from ranvier.truth import Truth
 
+if TYPE_CHECKING:
+    from ranvier.formats import Source
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Decoder:
     """Everything that is needed to decode, and where it came from.
 
     Parameters
     ----------
     task
-        ``"seizure"``, ``"sleep"`` or ``"movement"``.
+        ``"seizure"``, ``"seizure_type"``, ``"sleep"`` or ``"movement"``.
     stages
         Settings of the stages, as for ``stages.build``.
     channels, rate
@@ -196,12 +198,12 @@ class Decoder:
         Raises
         ------
         ValueError
-            If the layout cannot be decoded: no usable lead, or too low a rate.
+            If the layout cannot be decoded: no usable lead, another unit, or too low a rate.
         """
+        check_unit(self.task, layout.unit)
         before = build(self.stages, layout)
         check_layout("the decoder", Layout(self.channels, self.rate), before.output)
-        stages = [*before.stages, self.stage(before.output)]
-        return self._deciding(Pipeline(layout, stages))
+        return self._deciding(Pipeline(layout, [*before.stages, self.stage(before.output)]))
 
     def coverage_notes(self, layout: Layout) -> list[str]:
         """Say which derivations cannot be formed from the channels of a layout."""
@@ -264,19 +266,17 @@ class Decoder:
             sites=pipeline.output.channels,
         )
 
-    def decode(self, recording: Recording | str | os.PathLike[str]) -> Truth:
+    def decode(self, recording: Source) -> Truth:
         """Return what is decoded from a recording, or from a file: events, stages or movement.
 
         Parameters
         ----------
         recording
-            A ``Recording``, or the path of one file.
+            A ``Recording``, the path of one file, or an MNE Raw.
         """
-        if not isinstance(recording, Recording):
-            from ranvier.datasets import read_one
+        from ranvier.datasets import read_one
 
-            recording = read_one(recording)
-        prediction = self.predict(recording)
+        prediction = self.predict(read_one(recording))
         return prediction.events if self.task == "seizure" else prediction.decoded
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -382,8 +382,6 @@ def _from_parts(about: Mapping[str, Any], parts: Mapping[str, bytes]) -> Decoder
         raise ValueError("the weights are not those that were saved")
     check_description(about)
     make_task(about["task"])
-    if not (isinstance(about["rate"], float | int) and 0 < about["rate"] < math.inf):
-        raise ValueError(f"Invalid rate: {about['rate']!r}, must be finite and above 0")
     decoder = Decoder(
         about["task"],
         tuple(about["stages"]),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.formats.hed_score import replacing
+from ranvier.networks import NETWORKS
 from ranvier.recording import Array
 
 FORMAT = 2
@@ -21,6 +23,25 @@ FORMAT = 2
 
 LARGEST = 2**30
 """Bytes that a decoder file may unpack to."""
+
+
+def _are(kind: type) -> Callable[[Any], bool]:
+    return lambda found: isinstance(found, list) and all(isinstance(one, kind) for one in found)
+
+
+def _is_settings(found: Any) -> bool:
+    return isinstance(found, dict)
+
+
+KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "stages": ("must be a list of settings by name", _are(dict)),
+    "channels": ("must be a list of texts", _are(str)),
+    "network": (f"possible options: {list(NETWORKS)}", lambda found: found in list(NETWORKS)),
+    "network_settings": ("must be settings by name", _is_settings),
+    "rule": ("must be settings by name", _is_settings),
+    "provenance": ("must be settings by name", _is_settings),
+}
+"""What parts of a description must be, in words and as a test."""
 
 BROKEN = (
     OSError,
@@ -73,15 +94,20 @@ def read_parts(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 def check_description(about: Mapping[str, Any]) -> None:
-    """Refuse a description that is not as it was saved.
+    """Refuse a description that is not as it was saved, or that no decoder can have.
 
     Raises
     ------
     ValueError
-        If its fingerprint is another.
+        If its fingerprint is another, or a part of it is not what it must be.
     """
     if digest({name: about[name] for name in about if name != "sha256"}) != about["sha256"]:
         raise ValueError("decoder.json is not as it was saved")
+    for name, (words, holds) in KINDS.items():
+        if not holds(about[name]):
+            raise ValueError(f"Invalid {name}: {about[name]!r:.200}, {words}")
+    if not (isinstance(about["rate"], float | int) and 0 < about["rate"] < math.inf):
+        raise ValueError(f"Invalid rate: {about['rate']!r}, must be finite and above 0")
 
 
 def pack_weights(weights: Mapping[str, Array]) -> bytes:

@@ -23,10 +23,10 @@ from ranvier.decisions import (
     make_decision,
 )
 from ranvier.formats.hed_score import replacing
-from ranvier.recording import Array, Layout, Recording
+from ranvier.recording import COUNT, MICROVOLTS, Array, Layout, Recording
 from ranvier.runtime import pool_sites
 from ranvier.store import Prepared
-from ranvier.streaming import Pipeline, State
+from ranvier.streaming import Pipeline, State, arrays_of
 from ranvier.truth import Events, Truth
 
 
@@ -91,18 +91,48 @@ class Chain:
         )
 
     def step(self, chunk: Array, state: State) -> tuple[Output, State]:
-        """Take a chunk, (batch, time, channels) in µV, and return the new outputs."""
+        """Take a chunk, (batch, time, channels) in the unit of ``layout``, and return new outputs.
+
+        Raises
+        ------
+        ValueError
+            If the chunk does not have these channels, or the state is one of another batch.
+        """
         seen, before, decided = state
+        _check_batch(np.asarray(chunk), before)
         logits, before = self.pipeline.step(chunk, before)
         values = self.decision.values(pool_sites(logits))
         rows, decided = self.decision.step(values, decided)
         outputs = values.shape[1]
-        times = self.decision.first + (int(seen) + np.arange(outputs)) * self.decision.hop
+        times = self.decision.first + (int(seen) + np.arange(outputs)) / self.decision.rate
         sites = self.decision.values(logits)[..., 0] if self.decision.per_site else rows[..., :0]
         return Output(times, values, rows, sites), (seen + outputs, before, decided)
 
 
-@dataclass(frozen=True)
+def _check_batch(chunk: Array, state: State) -> None:
+    batch = next((array.shape[:1] for array in arrays_of(state) if array.ndim), chunk.shape[:1])
+    if chunk.shape[:1] != batch:
+        raise ValueError(
+            f"Invalid chunk: shape {chunk.shape}, must be (batch, time, channels) with a batch of "
+            f"{batch[0]}, as the state has"
+        )
+
+
+def check_unit(task: str, unit: str) -> None:
+    """Refuse a unit in which the recordings of a task do not come.
+
+    Raises
+    ------
+    ValueError
+        If it is not µV, nor counts, which movement alone is decoded from.
+    """
+    allowed = [name for name, factor in MICROVOLTS.items() if factor == 1]
+    allowed += [COUNT] if task == "movement" else []
+    if unit not in allowed:
+        raise ValueError(f"Invalid unit: {unit!r}, possible options: {allowed}")
+
+
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """All that a decoder has to say about one recording.
 

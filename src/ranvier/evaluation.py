@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ranvier.all_folds import AllFolds
+from ranvier.alone import alone
 from ranvier.baseline import Baseline, baseline_stages, fit_baseline
 from ranvier.beside import lag_tuning, predict_beside
+from ranvier.datasets import opened
 from ranvier.decisions import AlarmRule, Rule
 from ranvier.decoding import Prediction
 from ranvier.fitting import (
@@ -41,8 +43,9 @@ from ranvier.fold_files import (
     read_fold,
     write_json,
 )
+from ranvier.leftovers import forget_fold, forget_others
 from ranvier.official_split import in_official_parts, official_fold
-from ranvier.recipe import Recipe, recipe_from
+from ranvier.recipe import Recipe, chosen_recipe
 from ranvier.recording import Recording
 from ranvier.report import write_report
 from ranvier.splits import (
@@ -51,11 +54,15 @@ from ranvier.splits import (
     folds_by_subject,
     folds_in_time,
 )
+from ranvier.starting import check_start
 from ranvier.store import Prepared, Stages, check_can_be_cut, stages_done
 from ranvier.thresholds import choose_threshold
 from ranvier.truth import Truth
 
 __all__ = ["Evaluation", "FoldResult", "evaluate", "finite", "run_fold", "write_json"]
+
+if TYPE_CHECKING:
+    from ranvier.formats import Source
 
 log = logging.getLogger("ranvier")
 
@@ -70,7 +77,7 @@ class Evaluation(AllFolds):
 
 def evaluate(
     task: str,
-    recordings: Sequence[Recording],
+    recordings: Source,
     *,
     out: str | os.PathLike[str] | None = None,
     folds: int = 0,
@@ -86,9 +93,9 @@ def evaluate(
     Parameters
     ----------
     task
-        ``"seizure"``, ``"sleep"`` or ``"movement"``.
+        ``"seizure"``, ``"seizure_type"``, ``"sleep"`` or ``"movement"``.
     recordings
-        With annotations.
+        With annotations; or what ``read`` takes.
     out
         Where everything is kept, one folder for each fold; folds that are done are not run again.
         By default nothing is kept.
@@ -115,9 +122,10 @@ def evaluate(
     ValueError
         If the recordings cannot be split, or not learnt from.
     """
-    recipe = recipe or recipe_from(task, **settings)
-    with folder_for(out) as folder:
-        given = _given(recordings, recipe, folds, official=official)
+    recipe = chosen_recipe(task, recipe, settings)
+    with folder_for(out) as folder, alone(folder):
+        given = _given(opened(recordings), recipe, folds, official=official)
+        check_start(recipe, given)
         prepared = prepare_annotated(given, recipe, folder / "prepared", progress)
         split = [official_fold(prepared)] if official else _split(prepared, recipe, folds)
         if only is not None and not 0 <= only < len(split):
@@ -131,10 +139,11 @@ def evaluate(
         plain = prepare_annotated(given, replace(recipe, stages=stages), folder / "prepared", None)
         both = list(zip(prepared, plain, strict=True))
         keys = {place_of(fold): _fold_key(prepared, fold, recipe) for fold in split}
+        said = forget_others(folder, keys)
         keep_plan(folder, Plan(recipe, keys, versions()))
         results = _run_folds(both, chosen, recipe, folder, workers=workers, progress=progress)
     shown = [one for one in given if not stages_done(one, recipe.stages)]
-    return Evaluation(recipe, results, versions(), recordings=shown)
+    return Evaluation(recipe, results, versions(), recordings=shown, said=said)
 
 
 def _check_done_alike(recordings: Sequence[Recording], stages: Stages, plain: Stages) -> None:
@@ -188,8 +197,8 @@ def _check_something_to_learn(folds: Sequence[Fold], known: set[str], task: str)
         if not known & set(fold.train):
             raise ValueError(
                 f"Nothing to learn in fold {fold.number + 1}: none of its training subjects "
-                f"{', '.join(fold.train)} has an annotated {what}, only "
-                f"{', '.join(sorted(known)) or 'nobody'} has"
+                f"{', '.join(fold.train)} has an annotated {what}, "
+                + (f"only {', '.join(sorted(known))} has" if known else "and nobody else has")
             )
 
 
@@ -236,13 +245,13 @@ def run_fold(
 ) -> FoldResult:
     """Train and test one fold, or read what it gave before."""
     place = folder / place_of(fold)
-    place.mkdir(parents=True, exist_ok=True)
     prepared, plain = ([pair[i] for pair in both] for i in (0, 1))
     tested = select(prepared, fold.test)
     truth = truth_of(tested)
     key = _fold_key(prepared, fold, recipe)
     if (done := _done_before(place, key, truth)) is not None:
         return done
+    place.mkdir(parents=True, exist_ok=True)
     with _logging_to(place / "log.txt"):
         decoder, fitted = fit_decoder(prepared, fold, recipe, place, progress)
         log.info("rule %s", decoder.rule)
@@ -299,6 +308,8 @@ def _fold_key(prepared: Sequence[Prepared], fold: Fold, recipe: Recipe) -> str:
 def _done_before(place: Path, key: str, truth: Mapping[str, Truth]) -> FoldResult | None:
     try:
         if key_of(place) != key:
+            if key_of(place) is not None:
+                forget_fold(place)
             return None
         done = read_fold(place, truth)
         complete_fold(place, truth)

@@ -284,7 +284,7 @@ def head_figure(names: Sequence[str], values: Array) -> str:
         return ""
 
     def paint(figure: Figure) -> None:
-        axes = figure.add_axes((0.01, 0.01, 0.83, 0.98))
+        axes = figure.add_axes((0.01, 0.01, 0.79, 0.98))
         _paint_head(axes)
         colors, scale = _heat(values[known])
         places = np.array([flat_position(names[i]) for i in known])
@@ -300,7 +300,7 @@ def head_figure(names: Sequence[str], values: Array) -> str:
         for name in dict.fromkeys(end for i in known for end in _electrodes(names[i])):
             x, y = flat_position(name).tolist()
             axes.text(x, y, name, **LABEL)
-        bar = figure.add_axes((0.87, 0.25, 0.025, 0.5))
+        bar = figure.add_axes((0.83, 0.25, 0.025, 0.5))
         figure.colorbar(dots, cax=bar, label="probability of a site")
 
     return _drawn((5.2, 4.3), "Probability of each site on a head seen from above", paint)

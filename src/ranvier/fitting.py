@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ranvier.alone import alone
 from ranvier.certificate import Certificate
 from ranvier.datasets import opened
 from ranvier.decisions import AlarmRule
@@ -29,6 +30,7 @@ from ranvier.splits import (
     fold_in_time,
     hold_out_validation,
     person,
+    whose,
 )
 from ranvier.starting import check_start, start_network
 from ranvier.store import Prepared, Stages, check_can_be_cut, code_hash, prepare
@@ -80,7 +82,7 @@ def train(
         not in time.
     """
     recipe = chosen_recipe(task, recipe, settings)
-    with folder_for(out) as folder:
+    with folder_for(out) as folder, alone(folder):
         split = opened(recordings)
         if recipe.in_time:
             check_can_be_cut(split, recipe.stages, recipe.split_by)
@@ -310,7 +312,7 @@ def certify_choice(
         chosen["calibration"] = ""
     wake = recipe.wake_minutes
     trims = "none" if wake is None else f"wake more than {wake:g} min before or after sleep"
-    assumed = sorted({one.subject for one in prepared if ASSUMED_SUBJECT in one.notes})
+    assumed = sorted({whose(one.subject) for one in prepared if ASSUMED_SUBJECT in one.notes})
     return Certificate(fold, chosen, task.scorer, trims, assumed=tuple(assumed))
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from ranvier.beside import LagTuning, lag_from
+from ranvier.certificate import Certificate
 from ranvier.decisions import AlarmRule, Rule
 from ranvier.decoder import Decoder, load
 from ranvier.decoding import (
@@ -30,19 +31,18 @@ from ranvier.decoding import (
 )
 from ranvier.formats.hed_score import write_text
 from ranvier.recipe import Recipe
-from ranvier.splits import PARTS, Certificate, Fold
+from ranvier.splits import PARTS, Fold
 from ranvier.training import Training
 from ranvier.truth import Truth
-from ranvier.truth_files import FORMS
+from ranvier.truth_files import FORMS, file_name
 
 OTHER_KIND = "something is missing or of another kind than it must be"
 FOLD, FOLDS, RECIPE, TRUTH = "fold.json", "folds.json", "recipe.yaml", "truth"
-LONGEST_NAME = 100
-"""Letters of a recording's name that a file is called by."""
+RESCORED = "rescored"
 RUN_AGAIN = "run ranvier evaluate on the recordings once more, which keeps all that is needed"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FoldResult:
     """What one fold gave.
 
@@ -265,7 +265,7 @@ def keep_truth(folder: Path, truth: Mapping[str, Truth]) -> dict[str, dict[str, 
     for number, (name, one) in enumerate(truth.items()):
         form = FORMS[type(one).__name__]
         taken = {about["file"].lower() for about in kept.values()}
-        stem = re.sub(r"[^\w-]+", "_", name, flags=re.ASCII)[:LONGEST_NAME]
+        stem = file_name(name)
         stem = f"{stem}-{number}" if f"{stem}{form.suffix}".lower() in taken else stem
         form.write(folder / f"{stem}{form.suffix}", one)
         grid = {field: getattr(one, field) for field in form.grid}

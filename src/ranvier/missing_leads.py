@@ -15,9 +15,11 @@ from ranvier.decoder import Decoder
 from ranvier.recording import Layout, Recording, Signal
 from ranvier.scoring import score_predictions
 from ranvier.scoring.seizure import SeizureScores, SubjectScore
+from ranvier.splits import person
 from ranvier.tasks.seizure_events import pool
 from ranvier.tasks.seizure_scores import auroc, bootstrap_interval
 
+NOT_MEASURABLE = "not measurable in less than an hour of background"
 DRAWS = 1000
 """Bootstrap samples of subjects behind an interval."""
 
@@ -54,21 +56,26 @@ class Cost:
         Scores of the same recordings with all that they have, and without the leads.
     differences
         By the names of ``MEASURES``.
+    known
+        Subjects by the names of whom the decoder has learnt, so that the scores may flatter it.
     """
 
     leads: tuple[str, ...]
     whole: SeizureScores
     without: SeizureScores
     differences: Mapping[str, Difference]
+    known: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Say it in one sentence."""
+        """Say it in one sentence, and in a second one whom the decoder may know."""
         found = [one.pooled.events.true_positives for one in (self.without, self.whole)]
         area, _, alarms = (self.differences[name] for name in MEASURES)
+        told = self.whole.pooled.events.false_alarms_measurable
+        known = f". The decoder has learnt from {', '.join(self.known)}" if self.known else ""
         return (
             f"Without {', '.join(self.leads)}: {found[0]} instead of {found[1]} of "
             f"{self.whole.pooled.events.references} seizures found, AUROC {_signed(area, '.3f')}, "
-            f"false alarms a day {_signed(alarms, '.1f')}"
+            f"false alarms a day {_signed(alarms, '.1f') if told else NOT_MEASURABLE}{known}"
         )
 
 
@@ -102,7 +109,14 @@ def cost_of_missing(
     whole = decode_and_score(decoder, recordings, seed=seed)
     fewer = [without_leads(recording, leads) for recording in recordings]
     without = decode_and_score(decoder, fewer, seed=seed)
-    return Cost(tuple(leads), whole, without, paired_differences(whole, [without], seed=seed))
+    differences = paired_differences(whole, [without], seed=seed)
+    return Cost(tuple(leads), whole, without, differences, _known(decoder, recordings))
+
+
+def _known(decoder: Decoder, recordings: Sequence[Recording]) -> tuple[str, ...]:
+    fold = decoder.provenance.get("certificate", {}).get("fold", {})
+    learnt = {person(one) for part in ("train", "validation") for one in fold.get(part, ())}
+    return tuple(sorted({one.subject for one in recordings if person(one.subject) in learnt}))
 
 
 def decode_and_score(
@@ -143,13 +157,15 @@ def without_leads(recording: Recording, leads: Sequence[str]) -> Recording:
     kept = [
         i for i, one in enumerate(parsed) if not (one and gone & {one.electrode, one.reference})
     ]
-
-    def read(first: int, last: int) -> Signal:
-        return recording.reader(first, last)[:, kept]
-
     names = tuple(recording.layout.channels[i] for i in kept)
     layout = Layout(names, recording.layout.rate, recording.layout.unit)
-    return replace(recording, layout=layout, reader=read)
+    return replace(recording, layout=layout, reader=partial(_read_some, recording.reader, kept))
+
+
+def _read_some(
+    reader: Callable[[int, int], Signal], kept: Sequence[int], first: int, last: int
+) -> Signal:
+    return reader(first, last)[:, kept]
 
 
 def _electrode(lead: str) -> str:

@@ -136,11 +136,17 @@ def _form(name: str, channels: tuple[str, ...], settings: str) -> bytes:
 
 def _translated(step: Step, given: tuple[Tensor, ...]) -> Any:
     """Return the ONNX model of a step, with the names of its weights."""
+    after = [f"memory_{i}_after" for i in range(len(given) - 1)]
     try:
         with _quietly(), torch.no_grad():
             exported = torch.export.export(step, given)
             program: Any = torch.onnx.export(
-                exported, dynamo=True, optimize=False, verbose=False, opset_version=OPSET
+                exported,
+                output_names=["logits", *after],
+                dynamo=True,
+                optimize=False,
+                verbose=False,
+                opset_version=OPSET,
             )
     except Exception as error:  # torch says not which kinds there are
         reason = str(error).strip().partition("\n")[0]

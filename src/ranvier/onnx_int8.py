@@ -148,7 +148,7 @@ def _converted(content: bytes, method: str, seen: Sequence[Fed], names: list[str
             WAYS[method](model, path, seen, options)
             return with_gelu(with_fewer_views(onnx.load(path), known))
         except Exception as error:  # ONNX Runtime says not which kinds there are
-            raise _refused(method, error) from None
+            raise _refused(method) from error
 
 
 def _try_once(content: bytes, method: str) -> None:
@@ -158,12 +158,14 @@ def _try_once(content: bytes, method: str) -> None:
     try:
         graph.run(np.zeros(shape, np.float32), graph.memory)
     except Exception as error:  # see above
-        raise _refused(method, error) from None
+        raise _refused(method) from error
 
 
-def _refused(method: str, error: Exception) -> ValueError:
-    reason = str(error).strip().partition("\n")[0]
-    return ValueError(f"Invalid method: {method!r} is not possible for this network ({reason})")
+def _refused(method: str) -> ValueError:
+    return ValueError(
+        f"Invalid method: {method!r} is not possible for this network with its settings, "
+        "docs/int8.md tells for which it is"
+    )
 
 
 def _static(model: Any, path: Path, seen: Sequence[Fed], options: Mapping[str, Any]) -> None:

@@ -80,7 +80,7 @@ def exchange(model: Any, node: Any, *others: Any) -> None:
 
 
 def swept(model: Any) -> Any:
-    """Leave out nodes and constants that lead to no output."""
+    """Leave out nodes and constants that lead to no output, and sets of operators not used."""
     needed = {one.name for one in model.graph.output}
     kept = []
     for node in reversed(model.graph.node):
@@ -92,4 +92,8 @@ def swept(model: Any) -> Any:
         model.graph.ClearField(field)
         getattr(model.graph, field).extend(parts)
     model.graph.ClearField("value_info")
+    domains = {"", *(node.domain for node in kept)}
+    sets = [one for one in model.opset_import if one.domain in domains]
+    model.ClearField("opset_import")
+    model.opset_import.extend(sets)
     return model

@@ -14,7 +14,7 @@ import numpy as np
 
 from ranvier.recording import Array, Layout
 from ranvier.runtime import check_tail
-from ranvier.streaming import Stage, State, pack_state, unpack_state
+from ranvier.streaming import Stage, State, pack_state, unpack_arrays
 
 
 @dataclass(frozen=True)
@@ -161,8 +161,7 @@ def _written(about: Mapping[str, str]) -> tuple[Facts, State]:
     said = json.loads(about["facts"])  # earlier versions said more
     facts = Facts(**{one.name: said[one.name] for one in fields(Facts)})
     facts = replace(facts, sites=tuple(facts.sites))
-    like = (np.zeros(0),) * facts.remembers
-    return facts, unpack_state(base64.b64decode(about["memory"]), like)
+    return facts, tuple(unpack_arrays(base64.b64decode(about["memory"])))
 
 
 class OnnxStage(Stage):

@@ -5,11 +5,12 @@ Everything that is given is escaped.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from html import escape
 from math import isnan
 from pathlib import Path
+
+from ranvier.formats.hed_score import replacing
 
 UNKNOWN = "–"
 Cell = str | tuple[str, str]
@@ -113,13 +114,8 @@ def write_page(path: Path, title: str, kind: str, sections: Iterable[str]) -> Pa
     """
     body = "\n".join(sections)
     page = PAGE.format(style=STYLE, title=escape(title), kind=escape(kind), body=body)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         temporary.write_bytes(page.encode("utf-8", "replace"))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 
@@ -131,6 +127,11 @@ def count(number: int, thing: str) -> str:
 def amount(value: float, thing: str) -> str:
     """Say how much there is, in two digits, such as "2.1 hours"."""
     return f"{rate(value)} {thing}{'' if rate(value) == '1' else 's'}"
+
+
+def size(number: float) -> str:
+    """Say how many bytes there are, such as "2.4 GB" or "31.0 MB"."""
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
 
 
 def share(value: float) -> str:

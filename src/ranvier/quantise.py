@@ -205,9 +205,13 @@ def _cut(recordings: Sequence[Recording], fold: Mapping[str, Any]) -> list[Recor
 
 
 def _part(recording: Recording, fold: Mapping[str, Any]) -> str:
-    """Return the part that a recording's person is in; empty for others."""
-    own = person(recording.subject or recording.name)
-    return next((part for part in PARTS if own in map(person, fold.get(part, ()))), "")
+    """Return the part that a recording's person is in; empty for others.
+
+    Decoders of earlier versions know parts in time by their names alone.
+    """
+    own = {person(recording.subject or recording.name)}
+    own |= {recording.name} if fold.get("in_time") else set()
+    return next((part for part in PARTS if own & set(map(person, fold.get(part, ())))), "")
 
 
 def _seen(decoder: Decoder, recordings: Sequence[Recording], windows: int) -> list[Fed]:

@@ -12,10 +12,13 @@ from typing import Any, Literal
 from ranvier.decisions import AlarmRule
 from ranvier.formats import trim_wake
 from ranvier.recording import Recording
+from ranvier.splits import PROTOCOLS_IN_TIME
 from ranvier.store import Stages
 from ranvier.tasks import Task, make_task
 from ranvier.tasks.seizure import STAGES
 from ranvier.training import Training
+
+SPLITS = ("", "subject", *PROTOCOLS_IN_TIME)
 
 
 @dataclass(frozen=True)
@@ -78,20 +81,30 @@ class Recipe:
                 f"Invalid training or rule: {self.training!r} and {self.rule!r}, must be a "
                 "Training and an AlarmRule"
             )
-        budget = self.false_alarms_per_day
-        if budget is not None and not (self.task == "seizure" and 0 < budget < math.inf):
-            raise ValueError(
-                f"Invalid false_alarms_per_day: {budget} for the task {self.task!r}, must be "
-                "finite and above 0, for the task 'seizure'"
-            )
-        wake = self.wake_minutes
-        if wake is not None and not (self.task == "sleep" and 0 <= wake < math.inf):
-            raise ValueError(
-                f"Invalid wake_minutes: {wake} for the task {self.task!r}, must be finite and at "
-                "least 0, for the task 'sleep'"
-            )
-        if not 0 <= self.seed < 2**31:
-            raise ValueError(f"Invalid seed: {self.seed}, must be from 0 to {2**31 - 1}")
+        if self.split not in SPLITS:
+            raise ValueError(f"Invalid split: {self.split!r}, possible options: {list(SPLITS)}")
+        self._refuse_options_of_others()
+        budget, wake = self.false_alarms_per_day, self.wake_minutes
+        if budget is not None and not 0 < budget < math.inf:
+            raise ValueError(f"Invalid false_alarms_per_day: {budget}, must be finite and above 0")
+        if wake is not None and not 0 <= wake < math.inf:
+            raise ValueError(f"Invalid wake_minutes: {wake}, must be finite and at least 0")
+        if not hasattr(self.seed, "__index__") or not 0 <= self.seed < 2**31:
+            raise ValueError(f"Invalid seed: {self.seed!r}, must be from 0 to {2**31 - 1}")
+
+    def _refuse_options_of_others(self) -> None:
+        """Refuse what another task alone would look at."""
+        rule = None if self.rule == AlarmRule() else self.rule
+        given = {
+            "false_alarms_per_day": (self.false_alarms_per_day, "seizure"),
+            "rule": (rule, "seizure"),
+            "wake_minutes": (self.wake_minutes, "sleep"),
+        }
+        for name, (value, task) in given.items():
+            if value is not None and self.task != task:
+                raise ValueError(
+                    f"Invalid {name}: {value} for the task {self.task!r}, must be for {task!r}"
+                )
 
     @property
     def learnt(self) -> Task:
@@ -148,6 +161,30 @@ def recipe_from(task: str, **settings: Any) -> Recipe:
     return replace(packaged_recipe(task, network), **given)
 
 
+def chosen_recipe(task: str, recipe: Recipe | None, settings: Mapping[str, Any]) -> Recipe:
+    """Return the recipe that is given, or make it of settings.
+
+    Raises
+    ------
+    ValueError
+        If both are given, or the recipe is none or of another task.
+    """
+    if recipe is None:
+        return recipe_from(task, **settings)
+    if not isinstance(recipe, Recipe):
+        raise ValueError(
+            f"Invalid recipe: {recipe!r}, must be a Recipe; its network and other settings are "
+            "keywords of their own"
+        )
+    if settings:
+        raise ValueError(
+            f"Invalid settings: {sorted(settings)} beside a recipe, must be fields of the recipe"
+        )
+    if recipe.task != task:
+        raise ValueError(f"Invalid task: {task!r}, must be that of the recipe, {recipe.task!r}")
+    return recipe
+
+
 def packaged_recipe(task: str, network: str) -> Recipe:
     """Read the recipe of the package for a network and a task.
 
@@ -166,6 +203,12 @@ def published() -> dict[str, Path]:
     """Return the files of published experiments that lie in the package, by name."""
     folder = Path(str(files("ranvier") / "recipes" / "published"))
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def named_files() -> dict[str, Path]:
+    """Return the files of all recipes and published experiments of the package, by name."""
+    folder = Path(str(files("ranvier") / "recipes"))
+    return {path.stem: path for path in sorted(folder.rglob("*.yaml"))}
 
 
 def packaged_settings(task: str, network: str) -> dict[str, Any]:

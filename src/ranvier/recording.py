@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.truth import Event, Events, Hypnogram, Trajectory, seizure_label
+from ranvier.truth import Event, Events, Hypnogram, Trajectory, is_finite, seizure_label
 
 if TYPE_CHECKING:
     import mne
@@ -31,7 +32,9 @@ IN_VOLTS = ("eeg", "eog", "ecg", "emg", "bio", "seeg", "ecog", "dbs")
 """What MNE calls the kinds of channels whose values are volts."""
 UNNAMED = "mne-raw"
 """Name of an MNE Raw that is of no file; of several, a number follows."""
-ASSUMED_SUBJECT = "the subject is not known, the name of the recording stands for it"
+NO_DATE = datetime(1985, 1, 1, tzinfo=UTC)
+"""What MNE gives for a file of EDF+ that says neither date nor time."""
+ASSUMED_SUBJECT = "the subject is not known, the name of its folder or its own stands for it"
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,11 @@ class Layout:
         Sampling rate in Hz.
     unit
         Physical unit of the values.
+
+    Raises
+    ------
+    ValueError
+        If the channels are no names, or the rate is no finite number above 0.
     """
 
     channels: tuple[str, ...]
@@ -53,9 +61,23 @@ class Layout:
     unit: str = "µV"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "channels", tuple(self.channels))
-        if not (np.isfinite(self.rate) and self.rate > 0):
+        names: Any = self.channels
+        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"Invalid channels: {names!r}, must be a sequence of names")
+        object.__setattr__(self, "channels", tuple(names))
+        if not (is_finite(self.rate) and self.rate > 0):
             raise ValueError(f"Invalid rate: {self.rate} Hz, must be finite and above 0")
+
+
+@dataclass(frozen=True, eq=False)
+class InMemory:
+    """Reader of a signal that is held in memory, (time, channels)."""
+
+    signal: Signal
+
+    def __call__(self, first: int, last: int) -> Signal:
+        """Return a copy of these samples."""
+        return self.signal[first:last].copy()
 
 
 @dataclass(frozen=True)
@@ -82,6 +104,11 @@ class Recording:
         What is annotated; None when nothing is known, which is not the same as no events.
     notes
         What was repaired or left out while reading, one sentence each.
+
+    Raises
+    ------
+    ValueError
+        If the name, the subject or the session is no text.
     """
 
     layout: Layout
@@ -95,6 +122,11 @@ class Recording:
     hypnogram: Hypnogram | None = None
     trajectory: Trajectory | None = None
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("name", "subject", "session"):
+            if not isinstance(value := getattr(self, name), str):
+                raise ValueError(f"Invalid {name}: {value!r}, must be a text like {str(value)!r}")
 
     @property
     def duration(self) -> float:
@@ -145,7 +177,7 @@ class Recording:
         return replace(
             self,
             samples=self.samples - gone,
-            reader=lambda first, last: self.reader(first + gone, last + gone),
+            reader=partial(_read_later, self.reader, gone),
             start=self.start and self.start + timedelta(seconds=gone / self.layout.rate),
             **self._truths("since", gone),
         )
@@ -182,7 +214,7 @@ class Recording:
         Parameters
         ----------
         signal
-            Values, (time, channels).
+            Real numbers, (time, channels); masked ones become NaN.
         rate
             Sampling rate in Hz.
         channels
@@ -197,31 +229,27 @@ class Recording:
         Raises
         ------
         ValueError
-            If the shape does not fit the channels, or the unit is unknown.
+            If the shape does not fit the channels, the values are no real numbers, or the unit is
+            unknown.
         """
-        values = np.asarray(signal)
+        layout = Layout(channels, rate, COUNT if unit == COUNT else "µV")  # type: ignore[arg-type]
+        values = _real_numbers(signal)
         if values.ndim != 2 or values.shape[1] != len(channels):
             raise ValueError(
                 f"Invalid signal: shape {values.shape}, must be (time, {len(channels)}) "
                 f"for {len(channels)} channels"
             )
-        spikes = unit == COUNT
-        signal = (values * (1.0 if spikes else microvolts_per(unit))).astype(np.float32)
-        return cls(
-            Layout(tuple(channels), rate, COUNT if spikes else "µV"),
-            len(signal),
-            lambda first, last: signal[first:last].copy(),
-            name=name,
-            subject=subject,
-            **known,
-        )
+        factor = 1.0 if unit == COUNT else microvolts_per(unit)
+        reader = InMemory((values * factor).astype(np.float32))
+        return cls(layout, len(values), reader, name=name, subject=subject, **known)
 
     @classmethod
     def from_mne(cls, raw: mne.io.BaseRaw, *, subject: str = "", name: str = "") -> Recording:
         """Wrap an MNE Raw, whose data stay where they are; its seizures become events.
 
         Without an annotation that says so, nothing is known of seizures: ``events`` is None.
-        Channels that are not in volts are left out; those that are marked bad stay, with a note.
+        Channels that are not in volts are left out; channels and stretches that are marked bad
+        stay, with a note. Stages of sleep are found by ``read`` only.
 
         Parameters
         ----------
@@ -243,24 +271,36 @@ class Recording:
             raise ValueError(
                 f"Invalid raw: no channel is in volts, must have one of {', '.join(IN_VOLTS)}"
             )
-
-        def read(first: int, last: int) -> Signal:
-            microvolts = raw.get_data(picks, start=first, stop=last).T * 1e6
-            return np.asarray(microvolts, dtype=np.float32)
-
-        file, person, began = raw.filenames[0], _person(raw), raw.info["meas_date"]
+        file, person = raw.filenames[0], _person(raw)
         name = name or (Path(file).stem if file else UNNAMED)
         notes = _notes(raw, volts)
         return cls(
             Layout(tuple(raw.ch_names[place] for place in picks), float(raw.info["sfreq"])),
             raw.n_times,
-            read,
+            partial(_read_raw, raw, picks),
             name=name,
             subject=subject or person or name,
-            start=began and began + timedelta(seconds=raw.first_time),
+            start=_start(raw),
             events=_seizures(raw),
             notes=notes if subject or person else (*notes, ASSUMED_SUBJECT),
         )
+
+
+def _read_later(reader: Callable[[int, int], Signal], gone: int, first: int, last: int) -> Signal:
+    return reader(first + gone, last + gone)
+
+
+def _read_raw(raw: mne.io.BaseRaw, picks: Array, first: int, last: int) -> Signal:
+    microvolts = raw.get_data(picks, start=first, stop=last).T * 1e6
+    return np.asarray(microvolts, dtype=np.float32)
+
+
+def _real_numbers(signal: Any) -> Array:
+    masked = isinstance(signal, np.ma.MaskedArray)
+    values: Array = np.asarray(signal)
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"Invalid signal: {values.dtype} values, must be real numbers")
+    return np.where(np.ma.getmaskarray(signal), np.nan, values) if masked else values
 
 
 def numbered(recordings: Sequence[Recording]) -> list[Recording]:
@@ -281,22 +321,38 @@ def _person(raw: mne.io.BaseRaw) -> str:
     return "" if told in {"X", "0"} else told
 
 
+def _start(raw: mne.io.BaseRaw) -> datetime | None:
+    """Return when a Raw begins, in UTC as MNE has it; nothing for a file of EDF without a date."""
+    began: datetime | None = raw.info["meas_date"]
+    if began is None or began == NO_DATE:
+        return None
+    return began.astimezone(UTC).replace(tzinfo=None) + timedelta(seconds=raw.first_time)
+
+
 def _notes(raw: mne.io.BaseRaw, volts: Sequence[bool]) -> tuple[str, ...]:
+    bad = sum(text.upper().startswith("BAD") for text in raw.annotations.description)
     out = [name for name, kept in zip(raw.ch_names, volts, strict=True) if not kept]
     told = {
         "left out, not in a unit of voltage": out,
         "marked as bad, but not left out": raw.info["bads"],
+        "stretches marked as bad, but not left out": [str(bad)] if bad else [],
     }
     return tuple(f"{what}: {', '.join(names)}" for what, names in told.items() if names)
 
 
-def _seizures(raw: mne.io.BaseRaw) -> Events | None:
+def annotations_of(raw: mne.io.BaseRaw) -> list[tuple[float, float, str]]:
+    """Return onsets in seconds from the first sample, durations and texts of a Raw."""
     found = raw.annotations
     texts = zip(found.onset, found.duration, found.description, strict=True)
+    first = raw.first_time
+    return [(float(onset - first), float(length), str(text)) for onset, length, text in texts]
+
+
+def _seizures(raw: mne.io.BaseRaw) -> Events | None:
     items = tuple(
-        Event(float(onset) - raw.first_time, float(length), label)
-        for onset, length, text in texts
-        if (label := seizure_label(str(text)))
+        Event(onset, length, label)
+        for onset, length, text in annotations_of(raw)
+        if (label := seizure_label(text))
     )
     return Events(items, raw.n_times / raw.info["sfreq"]) if items else None
 

@@ -4,6 +4,10 @@ The outputs of a block of samples are weighted sums of these samples and of the 
 the block begins; the states of a group of blocks, of the state where the group begins and of what
 each block adds. Blocks and groups are counted from the first sample, and samples that have not come
 yet are zeros, so that every product always has the same shape and the same order of its sums.
+
+A reference is taken off the samples of each group, the last one before it, so that an offset costs
+no digits, and a wild sample none but those of its own group. The state is that of the filter for
+what is left; with another reference it changes by the steady state of the difference.
 """
 
 from __future__ import annotations
@@ -55,6 +59,8 @@ class Recursion:
     ----------
     sections
         (section, 6), as in SciPy.
+    gain
+        What becomes of a constant 1.
 
     Raises
     ------
@@ -63,6 +69,7 @@ class Recursion:
     """
 
     sections: Array
+    gain: float = 0.0
 
     @cached_property
     def coordinates(self) -> tuple[Array, Array]:
@@ -85,6 +92,18 @@ class Recursion:
             )
         into, back = zip(*map(_independent, np.split(reached, own // 2, axis=1)), strict=True)
         return block_diag(*into), block_diag(*back)
+
+    @cached_property
+    def steady(self) -> Array:
+        """The cascade's own states where 1 has always come in, (section, 2)."""
+        from scipy.signal import sosfilt_zi
+
+        return np.asarray(sosfilt_zi(self.sections))
+
+    @cached_property
+    def shift(self) -> Array:
+        """What is added to the state where the reference falls by 1, (state,)."""
+        return np.asarray(self.steady.ravel() @ self.coordinates[0])
 
     @property
     def states(self) -> int:
@@ -110,38 +129,45 @@ class Recursion:
         return outputs, after.swapaxes(0, 1).reshape(len(states), -1)
 
     def step(
-        self, chunk: Array, start: Array, state: Array, begun: Array
-    ) -> tuple[Array, Array, Array]:
+        self, chunk: Array, state: Array, begun: Array, reference: Array
+    ) -> tuple[Array, Array, Array, Array]:
         """Filter a chunk in its own precision; states are carried in float64.
 
         Parameters
         ----------
         chunk
             Finite, (batch, channel, sample).
-        start
-            What is taken off, (batch, channel, 1).
         state
             Where the group begins, (batch, channel, state).
         begun
             Samples of the group that have come before, (batch, channel, sample).
+        reference
+            What is taken off in this group, (batch, channel).
 
         Returns
         -------
         tuple
-            Outputs of the chunk, and the new state and begun group.
+            Outputs of the chunk, and the new state, begun group and reference.
         """
         before, known = begun.shape[2], begun.shape[2] + chunk.shape[2]
-        groups = -(-known // GROUP)
+        full, groups = known // GROUP, -(-known // GROUP)
         signal = np.empty((*chunk.shape[:2], groups * GROUP), chunk.dtype)
-        signal[..., :before], signal[..., known:] = begun, 0
-        np.subtract(chunk, start, out=signal[..., before:known])
-        outputs, states = self._groups(signal, state)
-        full = known // GROUP
+        signal[..., :before], signal[..., before:known], signal[..., known:] = begun, chunk, 0
         begun = signal[..., full * GROUP : known].copy()
-        return outputs[..., before:known], states[:, full].copy(), begun
+        last = signal[..., GROUP - 1 : known : GROUP]
+        references = np.concatenate([reference[..., None], last], axis=2, dtype=chunk.dtype)
+        by_group = signal.reshape(*signal.shape[:2], groups, GROUP)
+        by_group -= references[..., :groups, None]
+        signal[..., known:] = 0
+        references = references.astype(float)
+        outputs, states = self._groups(signal, state, -np.diff(references, axis=2))
+        if self.gain:
+            outputs.reshape(by_group.shape)[:] += self.gain * references[..., :groups, None]
+        after = states[:, full].copy(), begun, references[..., full].copy()
+        return outputs[..., before:known], *after
 
-    def _groups(self, signal: Array, state: Array) -> tuple[Array, Array]:
-        """Return the outputs of whole groups, and the states where they and the next one begin."""
+    def _groups(self, signal: Array, state: Array, falls: Array) -> tuple[Array, Array]:
+        """Return the outputs of groups, and the states where they and the one after them begin."""
         (batch, channels, samples), kind = signal.shape, signal.dtype
         groups, rows = samples // GROUP, channels * BLOCKS
         shape = (batch, channels, groups, BLOCKS, BLOCK)
@@ -149,13 +175,17 @@ class Recursion:
         blocks = np.empty((batch, groups, rows, len(outputs)), kind)
         places = blocks.reshape(batch, groups, channels, BLOCKS, -1)
         places[..., :BLOCK] = signal.reshape(shape).swapaxes(1, 2)
-        starts, states = self._states(blocks[..., :BLOCK] @ added, state)
+        starts, states = self._states(blocks[..., :BLOCK] @ added, state, falls)
         places[..., BLOCK:] = starts
         found = (blocks @ outputs).reshape(places[..., :BLOCK].shape)
         return found.swapaxes(1, 2).reshape(signal.shape), states
 
-    def _states(self, added: Array, state: Array) -> tuple[Array, Array]:
-        """Return the states where blocks begin, and those where groups and the next one begin."""
+    def _states(self, added: Array, state: Array, falls: Array) -> tuple[Array, Array]:
+        """Return the states where blocks begin, and those where groups begin.
+
+        ``falls`` is by how much the reference falls after each group that is full, (batch, channel,
+        group).
+        """
         batch, groups, (channels, states) = *added.shape[:2], state.shape[1:]
         sources = np.empty((batch, groups + 1, channels, (BLOCKS + 1) * states))
         known, weights = sources[..., :states], self.weights.starts
@@ -165,9 +195,11 @@ class Recursion:
             weights[:, -states:].copy(),
             weights[:, :-states].astype(added.dtype, copy=False),
         )
-        now, after = sources.swapaxes(0, 1)[:groups], known.swapaxes(0, 1)[1:]
-        for source, state_after in zip(now, after, strict=True):
+        shifts = falls.transpose(2, 0, 1)[..., None] * self.shift
+        now, after = (one.swapaxes(0, 1)[: len(shifts)] for one in (sources, known[:, 1:]))
+        for source, state_after, shift in zip(now, after, shifts, strict=True):
             np.matmul(source, end, out=state_after)
+            np.add(state_after, shift, out=state_after)
         starts = sources[:, :groups].astype(added.dtype, copy=False) @ within
         return starts.reshape(batch, groups, channels, BLOCKS, states), known
 

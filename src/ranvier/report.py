@@ -54,7 +54,7 @@ STAGE_WORDS: dict[str, Callable[..., str]] = {
     "standardise": lambda **_: "scale by the training recordings",
 }
 LATENCIES = {
-    "age_seconds": "From the measurement of a sample to the answer",
+    "age_seconds": "Waiting until its block is full, and computing, for each answer",
     "compute_seconds": "Computing, for each block",
 }
 
@@ -94,7 +94,7 @@ def write_report(
     )
     split = "later in time" if evaluation.recipe.in_time else "by patient"
     kind = f"Ranvier · {evaluation.recipe.task} · tested {split}"
-    return page.write_page(path, evaluation.scores.headline(), kind, sections)
+    return page.write_page(path, evaluation.headline(), kind, sections)
 
 
 def _plain_sections(evaluation: AllFolds) -> Sequence[str]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ranvier.certificate import Certificate
 from ranvier.decisions import AlarmRule, Rule
 from ranvier.evaluation import Evaluation
 from ranvier.fold_files import (
@@ -21,7 +22,6 @@ from ranvier.fold_files import (
     write_json,
 )
 from ranvier.live.runner import Certified
-from ranvier.splits import Certificate
 
 LIVE = "live.json"
 BY_HAND = "rule of alarms, set by hand when the scores were known,"
@@ -109,8 +109,8 @@ def _changed(rule: Rule, changes: Mapping[str, Any]) -> Any:
 
 def _by_hand(certificate: Certificate, rule: Mapping[str, float]) -> Certificate:
     """Say that the rule was given by someone who may have seen what it leads to."""
-    gone = {"alarm threshold"} if "threshold" in rule else set()
-    kept = {what: part for what, part in certificate.chosen_on.items() if what not in gone}
+    gone = "alarm threshold" if "threshold" in rule else BY_HAND
+    kept = {what: part for what, part in certificate.chosen_on.items() if not what.startswith(gone)}
     return replace(certificate, chosen_on={**kept, BY_HAND: "test"})
 
 

@@ -116,7 +116,7 @@ def to_numpy(state: Any) -> State:
     if isinstance(state, tuple):
         parts = [to_numpy(part) for part in state]
         return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
-    return state.detach().cpu().numpy()
+    return state.detach().cpu().numpy().copy()  # a view holds the state that it came from
 
 
 def _to_torch(state: State, device: Any) -> Any:

@@ -15,22 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.truth import Array, Event, Events, merge_overlapping
-
-CODES = {
-    "FNSZ": ("sz_foc",),
-    "GNSZ": ("sz_gen",),
-    "SPSZ": ("sz_foc_a",),
-    "CPSZ": ("sz_foc_ia",),
-    "ABSZ": ("sz_gen_nm",),
-    "TNSZ": ("sz_gen_m_tonic",),
-    "CNSZ": ("sz_gen_m_clonic",),
-    "TCSZ": ("sz_gen_m_tonicclonic", "sz_gen_m_tonic_clonic"),
-    "ATSZ": ("sz_gen_m_atonic",),
-    "MYSZ": ("sz_gen_m_myoclonic", "sz_gen_nm_myoclonic"),
-}
-"""Codes of TUSZ, and those of HED-SCORE that mean the same: focal and generalised non-specific,
-simple and complex partial, absence, tonic, clonic, tonic-clonic, atonic, myoclonic."""
+from ranvier.truth import CODES, Array, Event, Events, merge_overlapping
 
 _BY_HED = {hed: code for code, all_of_it in CODES.items() for hed in all_of_it}
 

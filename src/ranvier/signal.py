@@ -7,6 +7,7 @@ resampled as float32, the state of a filter apart.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -17,7 +18,10 @@ from ranvier.channels import MONTAGES, Coverage, pick
 from ranvier.polyphase import Polyphase
 from ranvier.recording import Array, Layout
 from ranvier.recursion import Recursion
-from ranvier.streaming import Stage, State, exact_ratio
+from ranvier.streaming import Stage, State, exact_ratio, in_own_precision, takes
+
+MOST_ORDER = 20
+"""Of a filter; what is steeper than any use of it takes long to design."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class MarkFlat(Stage):
 
     def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
         """Replace samples of flat leads by NaN."""
+        chunk = in_own_precision(chunk)
         if not chunk.shape[1]:
             return chunk, state
         last, since = state
@@ -149,16 +154,12 @@ class DeriveMontage(Stage):
         return derived, state
 
 
-LARGEST = 1e30
-"""µV that a filter takes: with more, the sums of its state could be infinite in float32."""
-
-
 @dataclass(frozen=True)
 class Filter(Stage):
     """Butterworth filter with carried state, started as if the first sample had always been there.
 
     While a sample is NaN or beyond ``LARGEST``, the filter is fed the channel's last valid one and
-    gives NaN.
+    gives NaN. What any sample has done fades as the filter does, also the first.
 
     Parameters
     ----------
@@ -167,7 +168,7 @@ class Filter(Stage):
     low, high
         Edges of the pass band in Hz; None leaves that side open.
     order
-        Order of each edge.
+        Order of each edge, at most ``MOST_ORDER``.
     """
 
     layout: Layout
@@ -182,6 +183,10 @@ class Filter(Stage):
             raise ValueError(
                 f"Invalid pass band: {self.low} to {self.high} Hz, must rise and lie between 0 and "
                 f"{self.rate / 2} Hz, half of the sampling rate"
+            )
+        if self.order not in range(1, MOST_ORDER + 1):
+            raise ValueError(
+                f"Invalid order: {self.order!r}, must be a whole number from 1 to {MOST_ORDER}"
             )
 
     @cached_property
@@ -213,54 +218,45 @@ class Filter(Stage):
     @cached_property
     def recursion(self) -> Recursion:
         """The products that give the outputs."""
-        return Recursion(self.sections)
+        return Recursion(self.sections, self.gain_at_zero)
 
     def initial_state(self, batch: int) -> State:
-        """Return (state where a group begins, samples since then, first and last valid sample)."""
-        channels = len(self.layout.channels)
-        carried = np.zeros((batch, channels, self.recursion.states))
-        samples = np.zeros((batch, channels, 0))
-        return carried, samples, *(np.full((batch, channels), np.nan) for _ in range(2))
+        """Return what ``Recursion.step`` takes beside a chunk, and the last valid sample."""
+        shape = (batch, len(self.layout.channels))
+        carried, samples = (np.zeros((*shape, size)) for size in (self.recursion.states, 0))
+        return carried, samples, np.zeros(shape), np.full(shape, np.nan)
 
     def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
-        """Filter; the first valid sample is taken off before and its gain added after."""
-        signal = _in_own_precision(chunk).swapaxes(1, 2)
+        """Filter; before the first valid sample of a channel, that one comes in."""
+        signal = in_own_precision(chunk).swapaxes(1, 2)
         if not signal.size:
             return signal.swapaxes(1, 2), state
-        carried, begun, first, last = state
-        valid = _takes(signal)
-        interrupted = not valid.all()
-        if np.isnan(first).any():
-            first = np.where(np.isnan(first), _first_valid(signal, valid), first)
-        start = np.nan_to_num(first)[..., None].astype(signal.dtype)
-        held = _hold(signal, valid, last) if interrupted else signal
-        newest = held[..., -1].astype(float)
-        if interrupted:
-            held = np.where(np.isnan(held), start, held)
-        output, carried, begun = self.recursion.step(held, start, carried, begun)
-        if self.gain_at_zero:
-            output += start
-        if interrupted:
-            output[~valid] = np.nan
-        return output.swapaxes(1, 2), (carried, begun, first, newest)
+        *carried, last = state
+        valid = takes(signal)
+        if np.isnan(last).any():
+            carried = _started(carried, np.isnan(last), _first_valid(signal, valid))
+        if valid.all():
+            output, *carried = self.recursion.step(signal, *carried)
+            return output.swapaxes(1, 2), (*carried, signal[..., -1].astype(float))
+        held = _hold(signal, valid, last)
+        newest, first = held[..., -1].astype(float), carried[2][..., None].astype(signal.dtype)
+        output, *carried = self.recursion.step(np.where(np.isnan(held), first, held), *carried)
+        output[~valid] = np.nan
+        return output.swapaxes(1, 2), (*carried, newest)
 
 
-def _in_own_precision(chunk: Array) -> Array:
-    """Return the samples as they are if they are float32 or float64, else without loss."""
-    return chunk.astype(np.result_type(chunk.dtype, np.float32), copy=False)
-
-
-def _takes(signal: Array) -> Array:
-    """Return which samples a filter takes."""
-    if signal.max() <= LARGEST and signal.min() >= -LARGEST:  # false where there is a NaN
-        return np.ones(signal.shape, dtype=bool)
-    return np.asarray(np.abs(signal) <= LARGEST)
+def _started(carried: Sequence[Array], waiting: Array, first: Array) -> list[Array]:
+    """Return what is carried as if the channels that wait had always been at these values."""
+    state, begun, reference = carried
+    begun = np.where(waiting[..., None], first[..., None].astype(begun.dtype), begun)
+    return [state, begun, np.where(waiting, first, reference)]
 
 
 def _first_valid(signal: Array, valid: Array) -> Array:
+    """Return the first valid sample of each channel, 0 without one."""
     place = np.argmax(valid, axis=2, keepdims=True)
     found, known = (np.take_along_axis(one, place, axis=2)[..., 0] for one in (signal, valid))
-    return np.where(known, found, np.nan).astype(float)
+    return np.where(known, found, 0.0).astype(float)
 
 
 def _hold(signal: Array, valid: Array, last: Array) -> Array:
@@ -348,7 +344,7 @@ class Resample(Stage):
     def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
         """Filter at the common multiple of the rates; only the wanted samples are computed."""
         kept, seen = state
-        chunk = _in_own_precision(chunk)
+        chunk = in_own_precision(chunk)
         if not chunk.shape[1]:
             return chunk, state
         if not seen:

@@ -12,12 +12,13 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from ranvier.alone import alone
 from ranvier.formats.archives import BROKEN
 from ranvier.formats.hed_score import replacing, write_text
 from ranvier.recording import Array, Recording
@@ -32,7 +33,7 @@ from ranvier.stored_recording import (
     unmapped,
 )
 
-INDEX, LOCK = "index.json", ".lock"
+INDEX = "index.json"
 FORMAT = "ranvier store"
 VERSION = 1
 BLOCK_SECONDS = 60.0
@@ -144,8 +145,7 @@ def write_store(
             progress(done, len(recordings))
 
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        with alone(folder):
             _write_all(recordings, folder, workers, tell)
     except OSError as error:
         raise ValueError(
@@ -153,25 +153,6 @@ def write_store(
             "recordings are done, the same command goes on from there"
         ) from None
     return folder
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Refuse a second writer, by a lock of SQLite: the system ends it when a run is killed, too."""
-    import sqlite3
-
-    with ExitStack() as held:
-        try:
-            lock = sqlite3.connect(folder / LOCK, timeout=0, isolation_level=None)
-            held.callback(lock.close)
-            lock.execute("PRAGMA journal_mode = MEMORY")
-            lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.Error as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-                raise ValueError(
-                    f"Cannot write {folder}: another run is writing to it, must be done first"
-                ) from None
-        yield
 
 
 def _write_all(

@@ -1,10 +1,10 @@
-"""Who is in which part: folds by subject, and the certificate that says so."""
+"""Who is in which part: folds by subject, and parts in time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,9 +19,23 @@ OFFICIAL = "official"
 """Protocol by which the parts are those that a data set publishes."""
 
 
+_PART_OF = re.compile(r".*_part-\d+ of (.+)", re.DOTALL)
+
+
 def person(subject: str) -> str:
     """Return one name for everyone who is known under several."""
     return SAME_PERSON.get(subject, subject)
+
+
+def whose(part: str) -> str:
+    """Return the subject that a part in time is of; any other subject as it is."""
+    named = _PART_OF.fullmatch(part)
+    return named[1] if named else part
+
+
+def patient(subject: str) -> str:
+    """Return the person that a subject is, or that a part in time is of."""
+    return person(whose(subject))
 
 
 @dataclass(frozen=True)
@@ -97,15 +111,17 @@ def folds_by_subject(
     Raises
     ------
     ValueError
-        If there are fewer than three persons, or more folds than persons.
+        If there are fewer than three persons, more folds than persons, or a fold leaves fewer than
+        two persons to train and to choose on.
     """
     names = sorted(set(subjects))
     people = sorted({person(name) for name in names})
     folds = folds or len(people)
-    if len(people) < 3 or not 2 <= folds <= len(people):
+    least = 3 if len(people) == 3 else 2
+    if len(people) < 3 or not least <= folds <= len(people):
         raise ValueError(
-            f"Invalid folds: {folds} for {len(people)} subjects, must be from 2 to the number of "
-            "subjects, and at least 3 subjects: to train, to choose and to test"
+            f"Invalid folds: {folds} (subjects: {len(people)}), must be from {least} to the "
+            "number of subjects, and at least 3 subjects: to train, to choose and to test"
         )
     preferred = {person(name) for name in (names if informative is None else informative)}
     order = np.random.default_rng(seed).permutation(people).tolist()
@@ -251,13 +267,14 @@ def _parts(recording: Recording, shares: Sequence[float]) -> list[Recording]:
 
 
 def _cut_at(recording: Recording, seconds: Iterable[float]) -> list[Recording]:
-    """Cut at these times, each part named by its number from 1."""
+    """Cut at these times, each part named by its number from 1, its subject by whose it is."""
     starts = [0.0, *map(float, seconds)]
     stops = [*starts[1:], recording.duration]
     parts = []
     for number, (start, stop) in enumerate(zip(starts, stops, strict=True), start=1):
         name = f"{recording.name}_part-{number}"
-        parts.append(replace(recording.until(stop).since(start), name=name, subject=name))
+        subject = f"{name} of {whose(recording.subject) or recording.name}"
+        parts.append(replace(recording.until(stop).since(start), name=name, subject=subject))
     return parts
 
 
@@ -289,7 +306,7 @@ def fold_in_time(parts: Iterable[str], number: int = 0, protocol: str = "") -> F
 
 
 def _number(part: str) -> int:
-    return int(part.rpartition("-")[2])
+    return int(part.rpartition("_part-")[2].partition(" ")[0])
 
 
 def folds_in_time(parts: Iterable[str], protocol: str = "") -> list[Fold]:
@@ -319,70 +336,3 @@ def _testing(tested: str, parts: Sequence[str], number: int) -> Fold:
     beside = ordered[place + 1 if place + 1 < len(ordered) else place - 1]
     train = tuple(part for part in ordered if part not in {tested, beside})
     return Fold(number, train, (beside,), (tested,), in_time=True, protocol="blocked")
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """What a result was made from and chosen on.
-
-    Parameters
-    ----------
-    fold
-        Who was in which part.
-    chosen_on
-        For each thing that was chosen or fitted, the part that it saw.
-    scorer
-        Name and version of the scorer.
-    trims
-        What was left out of scoring.
-    assumed
-        Subjects that are not known, for whom the name of the recording stands.
-    audit
-        What the auditor said, as ``Audit.as_dict``; empty where nobody asked.
-    """
-
-    fold: Fold
-    chosen_on: Mapping[str, str] = field(default_factory=dict)
-    scorer: str = ""
-    trims: str = "none"
-    assumed: tuple[str, ...] = ()
-    audit: Mapping[str, Any] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it in plain types, for JSON."""
-        return asdict(self)
-
-    @property
-    def apart(self) -> str:
-        """How the parts are kept apart."""
-        if self.fold.protocol == OFFICIAL:
-            return "protocol official: the data set itself says the parts; no person is in two"
-        if self.fold.protocol:
-            rule = PROTOCOLS_IN_TIME[self.fold.protocol]
-            return f"protocol {self.fold.protocol}: {rule}; no window reaches over a border"
-        if self.fold.in_time:
-            return PROTOCOLS_IN_TIME["time"]
-        return "no person is in two parts"
-
-    def sentences(self) -> list[str]:
-        """Say it in words."""
-        parts = [f"{part}: {', '.join(getattr(self.fold, part)) or 'nobody'}" for part in PARTS]
-        chosen = [f"{what} from the {part} part" for what, part in self.chosen_on.items()]
-        doubt = [
-            f"{len(self.assumed)} recordings have no known subject: it is only assumed that each "
-            "is of another person"
-        ]
-        return [
-            f"Fold {self.fold.number + 1}; {'; '.join(parts)}; {self.apart}.",
-            f"Chosen: {', '.join(chosen)}.",
-            f"Scorer: {self.scorer}. Left out of scoring: {self.trims}.",
-            *(doubt if self.assumed else []),
-            *self._audited(),
-        ]
-
-    def _audited(self) -> list[str]:
-        if not self.audit:
-            return ["Not audited."]
-        faults = [f"{one['name']}: {one['text']}." for one in self.audit["faults"]]
-        verdict = str(self.audit["verdict"])
-        return [f"{verdict[:1].upper()}{verdict[1:]}.", *faults]

@@ -238,7 +238,7 @@ def _describe_events(events: Events | None) -> dict[str, Any] | None:
 def _events(entry: dict[str, Any] | None) -> Events | None:
     if entry is None:
         return None
-    known = [
+    known: list[dict[str, Any]] = [
         {name: math.nan if one is None else one for name, one in item.items()}
         for item in entry["items"]
     ]

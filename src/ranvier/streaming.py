@@ -12,6 +12,8 @@ when a recording ends is not decided.
 from __future__ import annotations
 
 import io
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
@@ -23,17 +25,26 @@ from ranvier.recording import Array, Layout
 State = Any
 """Nested tuples of arrays; whoever calls ``step`` owns it."""
 
+LARGEST = 1e12
+"""What a sample may be, in µV, which no electrode gives; its cube is finite in float32."""
+
+RATE_SLACK = 1e-4
+"""Share by which a measured rate may differ from the one that is wanted."""
+
 
 class Stage:
     """One causal step of processing.
 
     A subclass sets ``layout`` (what comes in) and, where it differs, ``output`` (what goes out),
-    ``delay``, ``outputs`` and ``memoryless``, and writes ``initial_state`` and ``advance``.
+    ``delay``, ``settling``, ``outputs`` and ``memoryless``, and writes ``initial_state`` and
+    ``advance``.
     """
 
     layout: Layout
     delay: float = 0.0
     """Seconds by which the content of an output lags behind the newest sample it has seen."""
+    settling: float = 0.0
+    """Seconds of signal that must have come in before an output is valid."""
     memoryless: bool = False
     """Whether an output depends on its own step alone."""
 
@@ -68,7 +79,7 @@ class Stage:
         ValueError
             If the chunk does not have the channels of ``layout``.
         """
-        channels = self.layout.channels
+        channels, chunk = self.layout.channels, np.asarray(chunk)
         if chunk.ndim < 3 or chunk.shape[2] != len(channels):
             raise ValueError(
                 f"Invalid chunk for {type(self).__name__}: shape {chunk.shape}, must be (batch, "
@@ -117,6 +128,11 @@ class Pipeline(Stage):
         return sum(stage.delay for stage in self.stages)
 
     @property
+    def settling(self) -> float:  # type: ignore[override]
+        """Sum of what the stages need, in seconds."""
+        return sum(stage.settling for stage in self.stages)
+
+    @property
     def memoryless(self) -> bool:  # type: ignore[override]
         """Whether no stage has memory."""
         return all(stage.memoryless for stage in self.stages)
@@ -132,17 +148,36 @@ class Pipeline(Stage):
         return tuple(stage.initial_state(batch) for stage in self.stages)
 
     def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
-        """Hand the chunk from stage to stage."""
-        states = []
+        """Hand the chunk from stage to stage; what is no sample comes in as NaN."""
+        chunk, states = as_samples(chunk), []
         for stage, old in zip(self.stages, state, strict=True):
             chunk, new = stage.step(chunk, old)
             states.append(new)
         return chunk, tuple(states)
 
 
+def in_own_precision(chunk: Array) -> Array:
+    """Return the samples as they are if they are float32 or float64, else without loss."""
+    return chunk.astype(np.result_type(chunk.dtype, np.float32), copy=False)
+
+
+def takes(chunk: Array) -> Array:
+    """Return which samples are finite and not beyond ``LARGEST``."""
+    if chunk.size and chunk.max() <= LARGEST and chunk.min() >= -LARGEST:  # false with a NaN
+        return np.ones(chunk.shape, dtype=bool)
+    return np.asarray(np.abs(chunk) <= LARGEST)
+
+
+def as_samples(chunk: Array) -> Array:
+    """Return a chunk in float32 or float64, NaN where a sample is not finite or too large."""
+    samples = in_own_precision(chunk)
+    valid = takes(samples)
+    return samples if valid.all() else np.where(valid, samples, samples.dtype.type(np.nan))
+
+
 def check_layout(name: str, expected: Layout, found: Layout) -> None:
     """Refuse a layout that is not the one expected, saying which part of it differs."""
-    if expected.rate != found.rate:
+    if abs(expected.rate - found.rate) > RATE_SLACK * expected.rate:
         raise ValueError(f"Invalid rate for {name}: {found.rate} Hz, must be {expected.rate} Hz")
     if expected.channels != found.channels:
         raise ValueError(
@@ -173,14 +208,56 @@ def pack_state(state: State) -> bytes:
 
 
 def unpack_state(packed: bytes, like: State) -> State:
-    """Restore a state; ``like`` is a state of the same thing, for its structure."""
-    with np.load(io.BytesIO(packed), allow_pickle=False) as stored:
-        arrays = iter([stored[name] for name in stored.files])
+    """Restore a state; ``like`` is the state before the first sample, for its structure.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are not those of a state, or of that of something else.
+    """
+    arrays, expected = unpack_arrays(packed), list(arrays_of(like))
+    if len(arrays) != len(expected) or not all(map(_is_like, arrays, expected)):
+        raise ValueError(
+            f"Invalid state: {_shapes(arrays)}, must be one of the same decoder and batch, such as "
+            f"{_shapes(expected)}"
+        )
+    left = iter(arrays)
 
     def rebuild(part: State) -> State:
         if isinstance(part, tuple):
             parts = [rebuild(inner) for inner in part]
             return type(part)(*parts) if hasattr(part, "_fields") else tuple(parts)
-        return next(arrays)
+        return next(left)
 
     return rebuild(like)
+
+
+def unpack_arrays(packed: bytes) -> list[Array]:
+    """Return the arrays of a packed state, depth first.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are not those of a state.
+    """
+    try:
+        with np.load(io.BytesIO(packed), allow_pickle=False) as stored:
+            return [stored[name] for name in stored.files]
+    except (ValueError, TypeError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        raise ValueError(
+            f"Invalid state: {len(packed)} bytes that are cut or changed, must be those of "
+            "pack_state"
+        ) from None
+
+
+def _is_like(found: Array, expected: Array) -> bool:
+    """Return whether an array may stand for another, of which one length in time may vary."""
+    if (found.ndim, found.dtype.kind) != (expected.ndim, expected.dtype.kind):
+        return False
+    sizes = zip(found.shape[1:], expected.shape[1:], strict=True)
+    unlike = [one for one, other in sizes if one != other and one and other]
+    return found.shape[:1] == expected.shape[:1] and len(unlike) <= max(0, min(1, found.ndim - 2))
+
+
+def _shapes(arrays: Sequence[Array]) -> str:
+    return ", ".join(f"{one.dtype} {one.shape}" for one in arrays)

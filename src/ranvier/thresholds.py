@@ -18,7 +18,7 @@ from ranvier.decoding import Prediction
 from ranvier.page import count, rate
 from ranvier.recording import Array
 from ranvier.scoring.seizure import event_f1
-from ranvier.splits import person
+from ranvier.splits import patient
 from ranvier.tasks.seizure_curves import SensitivityCurve, alarm_curve, pool_curves
 from ranvier.tasks.seizure_events import DAY
 from ranvier.truth import Events
@@ -36,10 +36,14 @@ CERTAIN = 1e-9
 
 @dataclass(frozen=True)
 class Choice:
-    """A threshold, and in words what it was chosen for and what it showed."""
+    """A threshold, in words what it was chosen for and what it showed, and whether it was chosen.
+
+    One that was not is that of the rule.
+    """
 
     threshold: float
     why: str = "best event F1"
+    chosen: bool = True
 
 
 def choose_threshold(
@@ -65,33 +69,39 @@ def choose_threshold(
     """
     known = np.concatenate([one.probability[one.valid] for one in predictions])
     if not len(known):
-        return Choice(rule.threshold, "nothing to choose on")
+        return Choice(rule.threshold, "nothing to choose on", chosen=False)
     if budget is None:
-        return Choice(_best_f1(predictions, truth, rule, known))
+        best = _best_f1(predictions, truth, rule, known)
+        kept = Choice(rule.threshold, "nothing is found at any", chosen=False)
+        return kept if best is None else Choice(best)
     lowest, highest = _logits(np.quantile(known, [0.5, 1.0])).tolist()
     levels = np.linspace(lowest, highest, THRESHOLDS)
     false = FalseAlarms.of(_by_patient(predictions, truth, rule, sigmoid(levels)), levels)
     shown = false.shown(budget)
     level = false.extrapolated(budget) if shown is None else shown
     if level is None:
-        threshold = _best_f1(predictions, truth, rule, known)
+        best, how = _best_f1(predictions, truth, rule, known), "but of the best event F1"
     else:
-        threshold = float(sigmoid(np.array(level)))
+        best, how = float(sigmoid(np.array(level))), "but extrapolated"
+    threshold = rule.threshold if best is None else best
+    how = "and left as it was" if best is None else how
     result = pool_curves(_by_patient(predictions, truth, rule, np.array([threshold])))
     found = f"{result.found[0]} of {count(result.references, 'seizure')} found"
-    return Choice(threshold, f"{false.words_on(budget, shown=shown is not None)}, {found}")
+    words = false.words_on(budget, how="" if shown is not None else how)
+    return Choice(threshold, f"{words}, {found}", chosen=best is not None)
 
 
 def _best_f1(
     predictions: Sequence[Prediction], truth: Mapping[str, Events], rule: AlarmRule, known: Array
-) -> float:
+) -> float | None:
+    """Return the threshold of the best event F1; None where nothing is found at any."""
     candidates = np.unique(np.quantile(known, 1 - np.geomspace(1 / len(known), 0.5, THRESHOLDS)))
     rules = [replace(rule, threshold=threshold) for threshold in candidates.tolist()]
     scores = np.array(
         [event_f1([one.decided_by(tried) for one in predictions], truth) for tried in rules]
     )
     if not np.nan_to_num(scores).any():
-        return rule.threshold
+        return None
     best = np.flatnonzero(scores >= np.nanmax(scores) - 1e-9)
     return float(candidates[best[len(best) // 2]])
 
@@ -109,7 +119,7 @@ def _by_patient(
             return one.decided_by(replace(rule, threshold=threshold)).events
 
         curve = alarm_curve(truth[one.name], decide, thresholds)
-        curves.setdefault(person(one.subject), []).append(curve)
+        curves.setdefault(patient(one.subject), []).append(curve)
     return [pool_curves(own) for own in curves.values()]
 
 
@@ -184,14 +194,21 @@ class FalseAlarms:
         times = max(1.0, rate_bound(self.counts[:, first], self.days, CAUTION) / budget)
         return float(self.levels[first] + slowness * math.log(times))
 
-    def words_on(self, budget: float, *, shown: bool) -> str:
-        """Say how sure it is that a budget is kept to, and on how much."""
+    def words_on(self, budget: float, *, how: str = "") -> str:
+        """Say how sure it is that a budget is kept to, and on how much.
+
+        Parameters
+        ----------
+        budget
+            False alarms per 24 h.
+        how
+            The threshold was found where the budget is not shown to be kept to.
+        """
         hours = f"{self.days.sum() * 24:.1f} h of {count(len(self.days), 'patient')}"
         sure, begin = f"with {CONFIDENCE:.0%} confidence", f"at most {budget:g} false per 24 h"
-        if shown:
+        if not how:
             return f"{begin} {sure}, shown on {hours}"
-        how = "extrapolated" if self.counts.any() else "of the best event F1"
-        return f"{begin}, NOT shown but {how}: {hours} show at best {rate(self.least)} {sure}"
+        return f"{begin}, NOT shown {how}: {hours} show at best {rate(self.least)} {sure}"
 
 
 def rate_bound(counts: Array, days: Array, confidence: float = CONFIDENCE) -> float:

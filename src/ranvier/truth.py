@@ -9,8 +9,9 @@ import hashlib
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,33 @@ SEIZURE = "sz"
 BACKGROUND = "bckg"
 
 
-@dataclass(frozen=True)
-class Event:
+class Alike:
+    """Equal to what has equal fields; a number that is not known (NaN) is equal to another one."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and _fields(self) == _fields(other)
+
+    def __hash__(self) -> int:
+        return hash(_fields(self))
+
+
+def _fields(one: Any) -> tuple[object, ...]:
+    values = (getattr(one, field.name) for field in fields(one))
+    return tuple(None if is_nan(value) else value for value in values)
+
+
+def is_nan(value: object) -> bool:
+    """Return whether something is the number that stands for what is not known."""
+    return isinstance(value, Real) and math.isnan(value)
+
+
+def is_finite(value: object) -> bool:
+    """Return whether something is a finite number."""
+    return isinstance(value, Real) and math.isfinite(value)
+
+
+@dataclass(frozen=True, eq=False)
+class Event(Alike):
     """One stretch of a recording with a meaning.
 
     Parameters
@@ -37,6 +63,11 @@ class Event:
         From 0 to 1; NaN when unknown.
     channels
         Comma-separated names, or ``"n/a"``.
+
+    Raises
+    ------
+    ValueError
+        If the onset is not finite, or the duration is infinite or below 0.
     """
 
     onset: float
@@ -44,6 +75,14 @@ class Event:
     label: str = SEIZURE
     confidence: float = float("nan")
     channels: str = "n/a"
+
+    def __post_init__(self) -> None:
+        lasts = is_finite(self.duration) and self.duration >= 0
+        if not (is_finite(self.onset) and (lasts or is_nan(self.duration))):
+            raise ValueError(
+                f"Invalid event: onset {self.onset!r} and duration {self.duration!r}, must be a "
+                "finite number of seconds and one of 0 or more (NaN where it is not known)"
+            )
 
     @property
     def end(self) -> float:
@@ -56,8 +95,8 @@ class Event:
         return self.label == SEIZURE or self.label.startswith((SEIZURE + "_", SEIZURE + "-"))
 
 
-@dataclass(frozen=True)
-class Events:
+@dataclass(frozen=True, eq=False)
+class Events(Alike):
     """What happened in one recording.
 
     Parameters
@@ -88,9 +127,20 @@ class Events:
     def from_intervals(
         cls, intervals: Iterable[Sequence[float]], duration: float, *, label: str = SEIZURE
     ) -> Events:
-        """Make events of one label from (onset, end) pairs in seconds."""
-        items = tuple(Event(start, stop - start, label) for start, stop in intervals)
-        return cls(items, duration)
+        """Make events of one label from (onset, end) pairs in seconds.
+
+        Raises
+        ------
+        ValueError
+            If an end lies before its onset.
+        """
+        pairs = [tuple(pair) for pair in intervals]
+        if reversed_ones := [pair for pair in pairs if pair[1] < pair[0]]:
+            raise ValueError(
+                f"Invalid intervals: {reversed_ones[0]}, must be an onset and an end that is not "
+                "before it"
+            )
+        return cls(tuple(Event(onset, end - onset, label) for onset, end in pairs), duration)
 
     def seizures(self) -> Events:
         """Only the seizures, of any type."""
@@ -175,6 +225,9 @@ class Hypnogram:
     first: float = 0.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "stages", tuple(self.stages))
+        if not 0 < self.epoch < math.inf:
+            raise ValueError(f"Invalid epoch: {self.epoch} s, must be finite and above 0")
         if unknown := set(self.stages) - {*SLEEP_STAGES, ""}:
             raise ValueError(
                 f"Invalid stages: {sorted(unknown)}, possible options: {[*SLEEP_STAGES, '']}"
@@ -269,9 +322,27 @@ Truth = Events | Hypnogram | Trajectory
 """What a recording is annotated with, and what is decoded from it."""
 
 
+CODES = {
+    "FNSZ": ("sz_foc",),
+    "GNSZ": ("sz_gen",),
+    "SPSZ": ("sz_foc_a",),
+    "CPSZ": ("sz_foc_ia",),
+    "ABSZ": ("sz_gen_nm",),
+    "TNSZ": ("sz_gen_m_tonic",),
+    "CNSZ": ("sz_gen_m_clonic",),
+    "TCSZ": ("sz_gen_m_tonicclonic", "sz_gen_m_tonic_clonic"),
+    "ATSZ": ("sz_gen_m_atonic",),
+    "MYSZ": ("sz_gen_m_myoclonic", "sz_gen_nm_myoclonic"),
+}
+"""Codes of TUSZ, and those of HED-SCORE that mean the same: focal and generalised non-specific,
+simple and complex partial, absence, tonic, clonic, tonic-clonic, atonic, myoclonic."""
+
+
 def seizure_label(text: str) -> str | None:
     """Return the HED-SCORE code that a text of an annotation means, None if it is no seizure."""
     text = text.strip()
+    if text.upper() in CODES:
+        return CODES[text.upper()][0]
     if re.fullmatch(r"seizures?", text, re.IGNORECASE):
         return SEIZURE
     return text.lower() if re.fullmatch(r"sz([_-].*)?", text, re.IGNORECASE) else None

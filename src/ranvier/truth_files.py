@@ -5,6 +5,8 @@ What a table has no place for, such as the length of an epoch, is kept beside it
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -17,6 +19,15 @@ from ranvier.formats.hed_score import COLUMNS, LABELS, MISSING, read_events, rep
 from ranvier.formats.hypnogram_tables import PREFIX, UNKNOWN, write_hypnogram
 from ranvier.seizure_types import TypedSeizures
 from ranvier.truth import BACKGROUND, Event, Events, Hypnogram, Trajectory, Truth
+
+LONGEST_NAME = 200
+"""Bytes of a recording's name that a file is called by."""
+
+
+def file_name(name: str) -> str:
+    """Return what files of a recording are called: its letters and digits, ``-`` and ``_``."""
+    plain = re.sub(r"[^\w-]+", "_", unicodedata.normalize("NFC", name))
+    return plain.encode()[:LONGEST_NAME].decode(errors="ignore")
 
 
 def _write_events(path: Path, events: Events) -> None:

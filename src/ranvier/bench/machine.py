@@ -43,7 +43,7 @@ def memory_of(path: str | os.PathLike[str], engine: str) -> float | None:
     float or None
         None where the system does not tell.
     """
-    words = [sys.executable, "-c", CHILD, str(path), engine]
+    words = [sys.executable, "-P", "-c", CHILD, str(path), engine]
     given = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=given)
     return float(done.stdout) or None if not done.returncode else None

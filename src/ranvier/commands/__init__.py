@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ranvier.decoder import Decoder
     from ranvier.recording import Recording
+    from ranvier.tasks import Task
+    from ranvier.truth import Events
 
 _settings = {"quiet": True}
 
@@ -47,7 +49,47 @@ class Note:
     text: str
 
 
+class OptionError(ValueError):
+    """An option is missing or makes no sense, which the exit code 2 tells from wrong data."""
+
+
+def recipe_file(word: str, option: str) -> str:
+    """Return the file that an option names: a recipe of the package by name, or one's own.
+
+    Raises
+    ------
+    OptionError
+        If a word without a suffix is neither.
+    """
+    from pathlib import Path
+
+    from ranvier.recipe import named_files
+
+    known = named_files()
+    if word not in known and not Path(word).suffix and not Path(word).is_file():
+        names = ", ".join(known)
+        raise OptionError(f"Invalid {option}: {word!r}, must be a file or one of {names}")
+    return str(known.get(word, word))
+
+
 UNANNOTATED = "it is not annotated and was left out"
+
+
+def unknown_labels(events: Events) -> list[str]:
+    """Say which labels of events are neither seizure nor background, if any is."""
+    from ranvier.inspection.annotations import check_events
+
+    return [one.sentence for one in check_events(events.items, "") if one.kind == "unknown_label"]
+
+
+def left_out(recordings: Iterable[Recording], task: Task) -> list[tuple[str, str]]:
+    """Say of which recordings, and of which events, nothing is learnt."""
+    from ranvier.truth import Events
+
+    known = [(one.name, task.truth_of(one)) for one in recordings]
+    notes = [(name, UNANNOTATED) for name, truth in known if truth is None]
+    events = [(name, truth) for name, truth in known if isinstance(truth, Events)]
+    return notes + [(name, said) for name, truth in events for said in unknown_labels(truth)]
 
 
 def grouped(notes: Iterable[tuple[str, str]]) -> list[str]:

@@ -42,7 +42,7 @@ def row_of(data_set: DataSet) -> tuple[str, ...]:
         str(data_set.subjects),
         number(data_set.hours),
         number(data_set.gigabytes),
-        "on request" if data_set.access else "open",
+        data_set.terms or ("on request" if data_set.access else "open"),
         data_set.licence,
     )
 

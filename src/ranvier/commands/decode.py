@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ranvier.commands import Answer, check_folder, grouped, open_decoder, showing_progress
 from ranvier.commands.decoded_files import Form, chosen_forms
+from ranvier.page import count
 from ranvier.truth import SEIZURE, SLEEP_STAGES, Hypnogram, Trajectory, Truth
 
 if TYPE_CHECKING:
@@ -35,7 +37,8 @@ def decode(
     paths
         Recordings, or folders of them.
     out
-        Folder for the tables; recordings of a BIDS folder keep their place in it.
+        Folder for the tables; recordings of a BIDS folder keep their place in it, and so do files
+        that are called alike.
     format
         tsv, or edf for annotations of EDF+; stages of sleep also xml of NSRR and csv with
         probabilities. Several are separated by commas.
@@ -45,27 +48,30 @@ def decode(
         torch, onnx for ONNX Runtime, int8 for its step of eight bits, or auto: int8 where the
         decoder has one, else torch where it is installed.
     """
-    from ranvier.datasets import read_one
-    from ranvier.formats import find_files
+    from ranvier.formats import find_files, with_names
 
     loaded = open_decoder(decoder, engine=engine, threads=threads)
     forms = chosen_forms(format, loaded.rule)
-    files = [file for path in paths for file in find_files(path)]
+    files = [one for path in paths for one in with_names(Path(path), find_files(path))]
     check_folder(out)
     answers: list[dict[str, Any]] = []
     notes: list[tuple[str, str]] = []
     refused: list[str] = []
     used: set[Path] = set()
     with showing_progress() as progress:
-        for done, file in enumerate(files, start=1):
+        for done, (file, name) in enumerate(files, start=1):
             try:
-                recording = read_one(file)
+                recording = read_named(file, name)
                 prediction = loaded.predict(recording)
                 places = place(recording, file, Path(out), forms, used)
                 tables = [form.write(one, prediction) for one, form in places.items()]
             except ValueError as error:
                 refused.append(f"not decoded: {error}")
                 continue
+            except OSError as error:
+                left = f"stopped after {len(answers)} of {count(len(files), 'recording')}"
+                refused.append(f"Cannot write {error.filename} ({error.strerror}), {left}")
+                break
             notes += [(prediction.name, note) for note in prediction.notes]
             answers.append(describe(prediction, file, tables))
             progress("decoding", done, len(files))
@@ -74,6 +80,14 @@ def decode(
     text = "\n".join(one_line(answer) for answer in answers)
     said = [*grouped(notes), *refused]
     return Answer(text, {"recordings": answers, "notes": said}, said, failed=bool(refused))
+
+
+def read_named(file: Path, name: str) -> Recording:
+    """Open a file, called as in its folder, where neither a data set nor BIDS says its name."""
+    from ranvier.datasets import read_one
+
+    recording = read_one(file)
+    return replace(recording, name=name) if recording.name == file.stem else recording
 
 
 def place(
@@ -89,9 +103,9 @@ def place(
     subject, session = recording.subject, recording.session
     parts = [f"sub-{subject}", *([f"ses-{session}"] if session else []), "eeg"]
     in_bids = recording.name.startswith(f"sub-{subject}_")
-    folder = out.joinpath(*parts) if in_bids else out
-    folder.mkdir(parents=True, exist_ok=True)
-    places = {folder / f"{recording.name}{form.ending}": form for form in forms}
+    base = (out.joinpath(*parts) if in_bids else out) / recording.name
+    base.parent.mkdir(parents=True, exist_ok=True)
+    places = {base.with_name(f"{base.name}{form.ending}"): form for form in forms}
     for table in places:
         _check_place(table, file, used)
     used |= set(places)
@@ -136,7 +150,7 @@ def _decided(decoded: Truth) -> dict[str, Any]:
 def one_line(answer: dict[str, Any]) -> str:
     """Say in one line what was found in one recording."""
     if "epochs" in answer:
-        counted = ", ".join(f"{stage} {count}" for stage, count in answer["epochs"].items())
+        counted = ", ".join(f"{stage} {number}" for stage, number in answer["epochs"].items())
         return f"{answer['recording']}: {counted} ({_files(answer)})"
     if "samples" in answer:
         found = f"{answer['samples']} samples of {', '.join(answer['axes'])}"

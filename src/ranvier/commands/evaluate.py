@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ranvier.commands import (
-    UNANNOTATED,
     Answer,
+    OptionError,
     check_folder,
     grouped,
+    left_out,
     read_annotated,
     showing_progress,
     use_threads,
@@ -100,7 +101,7 @@ def evaluate(
         return rescored(Path(rescore), out, given)
     for name, value in {"data": data, "out": out}.items():
         if not value:
-            raise ValueError(f"Missing {name}: --{name} must be a folder")
+            raise OptionError(f"Missing {name}: --{name} must be a folder")
     check_folder(out)
     use_threads(threads)
     recordings = read_annotated(data, subset)
@@ -181,8 +182,7 @@ def answer_for(evaluation: Evaluation, recordings: Sequence[Recording], out: Pat
     if certified is not None:
         keep_live(out, certified, latency)
     answer = write_results(evaluation, out, certified, latency, uncertified=NO_SIGNAL)
-    truth_of = evaluation.recipe.learnt.truth_of
-    unused = [(one.name, UNANNOTATED) for one in recordings if truth_of(one) is None]
+    unused = left_out(recordings, evaluation.recipe.learnt)
     return replace(answer, notes=[*answer.notes, *grouped(unused)])
 
 
@@ -206,7 +206,7 @@ def write_results(
     written, unwritten = write_classification(evaluation, out)
     report = write_report(evaluation, out / "report.html", certified=certified, latency=latency)
     table = aligned(scores.table(evaluation.baseline_scores))
-    lines = [scores.headline(), "", *table, "", said, *map(str, written), f"Report: {report}"]
+    lines = [evaluation.headline(), "", *table, "", said, *map(str, written), f"Report: {report}"]
     notes = [(name, note) for name, found in evaluation.notes.items() for note in found]
     failed = certified is not None and not certified.equal
     return Answer("\n".join(lines), content, [*grouped(notes), *unwritten], failed=failed)
@@ -214,6 +214,7 @@ def write_results(
 
 def rescored(folder: Path, out: str, given: Mapping[str, Any]) -> Answer:
     """Score an evaluation again; with another rule, not in its place."""
+    from ranvier.fold_files import RESCORED
     from ranvier.rescoring import load_evaluation, read_live
 
     changes = {name: given[name] for name in given if name not in WITH_RESCORE}
@@ -224,7 +225,7 @@ def rescored(folder: Path, out: str, given: Mapping[str, Any]) -> Answer:
         )
     rule = {name.removeprefix("rule."): value for name, value in changes.items()}
     evaluation = load_evaluation(folder, **rule)
-    place = Path(out) if out else folder / "rescored" if rule else folder
+    place = Path(out) if out else folder / RESCORED if rule else folder
     check_folder(str(place))
     certified, latency = (None, {}) if rule else read_live(folder)
     return write_results(evaluation, place, certified, latency)

@@ -11,7 +11,7 @@ def inspect(path: str) -> Answer:
     Parameters
     ----------
     path
-        A recording, a hypnogram, a BIDS folder, a data set, or any folder with such files.
+        A recording, a hypnogram, a BIDS folder, a data set, a store, or any folder with such files.
     """
     from ranvier.inspection import inspect as look_at
 

@@ -13,7 +13,7 @@ def live(
     *,
     source: str,
     speed: float = 1.0,
-    chunk: int = 32,
+    chunk: int | None = None,
     threads: int = 1,
     engine: str = "auto",
 ) -> Iterator[dict[str, Any] | Note]:
@@ -28,7 +28,8 @@ def live(
     speed
         Seconds of signal per second; 0 is as fast as it goes.
     chunk
-        Samples that arrive together.
+        Samples that arrive together; by default 125 ms of a signal or 10 ms of counts, and at least
+        one sample.
     threads
         For computing in torch; ONNX Runtime takes one.
     engine
@@ -46,5 +47,11 @@ def live(
     recording = read_one(place)
     for note in (*recording.notes, *loaded.coverage_notes(recording.layout)):
         yield Note(note)
+    said = valid = 0
     for message in run(loaded, Replay(recording, speed=speed, chunk=chunk)):
+        said, valid = said + 1, valid + message.valid
         yield message.as_dict()
+    if not said:
+        yield Note("shorter than one window: nothing could be decided")
+    elif not valid:
+        yield Note(f"none of {said} outputs is valid")

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ranvier.commands import Answer, check_folder, grouped, showing_progress
+from ranvier.commands import Answer, check_folder, grouped, recipe_file, showing_progress
 
 MOST_SETTINGS = 10_000
 """In a file of stages."""
@@ -26,13 +26,14 @@ def prepare(
     store
         Folder for the arrays and the index; --data of other commands takes it.
     stages
-        YAML file with a list of ``stages``, such as a recipe, that the signals go through before:
+        YAML file with a list of ``stages``, or a recipe of the package by name, such as
+        "rest_seizure", that the signals go through before:
         from the first that is fitted to training subjects on they are left to training. What comes
         out may be features; of these, stages without memory at the end are left to training, too.
         By default the signals are kept as they are in the files.
     states
-        YAML file with a list of ``stages`` whose states are kept for every minute of the store, so
-        that random windows behind them can be read at once.
+        The same; the states of these stages are kept for every minute of the store, so that random
+        windows behind them can be read at once.
     workers
         Recordings that are prepared side by side.
     """
@@ -44,7 +45,8 @@ def prepare(
     if workers < 1:
         raise ValueError(f"Invalid workers: {workers}, must be at least 1")
     check_folder(store)
-    asked, after = (read_stages(one) if one else () for one in (stages, states))
+    given = {"stages": stages, "states": states}
+    asked, after = (read_stages(recipe_file(v, n)) if v else () for n, v in given.items())
     recordings = read(data)
     before = storable(asked, recordings[0]) if asked else ()
     if before:

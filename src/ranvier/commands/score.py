@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ranvier.commands import Answer, grouped
+from ranvier.commands.scored_tables import annotated_in, detected_in
+from ranvier.page import count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ranvier.commands.scored_tables import Annotated
     from ranvier.scoring.seizure_tables import TableScores
     from ranvier.tasks.bootstrap import Difference
     from ranvier.tasks.seizure_events import Tally
-    from ranvier.truth import Events
 
 COLUMNS = (
     "scorer", "found", "false", "per 24 h", "sensitivity", "precision", "F1", "F1, averaged"
@@ -38,7 +40,8 @@ def score(
     Parameters
     ----------
     reference, hypothesis
-        Two HED-SCORE tables, or two folders of them with the same names.
+        What is annotated: recordings, or HED-SCORE tables; and tables of detections with the names
+        that ``ranvier decode`` gives them. Two files, or two folders.
     task
         What was decoded: seizure.
     resolution
@@ -50,40 +53,60 @@ def score(
     from ranvier.commands.evaluate import aligned
     from ranvier.scoring.seizure_tables import compare_tables
 
-    scored, notes = score_pairs(reference, hypothesis, resolution)
+    annotated, notes = annotated_in(existing(reference))
+    scored, said = score_found(annotated, hypothesis, reference, resolution)
+    notes += said
     lines = [headline(task, scored), "", *aligned(rows_of(scored))]
     content = scored.as_dict()
     if against:
-        other, more = score_pairs(reference, against, resolution)
+        other, more = score_found(annotated, against, reference, resolution)
         differences = compare_tables(scored, other)
         notes += [(f"{against}: {name}", note) for name, note in more if (name, note) not in notes]
         lines += ["", f"difference to {against}, pooled, and its 95 % interval over patients:", ""]
         lines += aligned(change_rows(differences))
         content["against"] = {"scores": other.as_dict(), "differences": plain(differences)}
-    return Answer("\n".join(lines), content, grouped(notes))
+    content["notes"] = grouped(notes)
+    return Answer("\n".join(lines), content, content["notes"])
 
 
-def score_pairs(
-    reference: str, hypothesis: str, resolution: Literal["exact", "tsv"]
+def score_found(
+    annotated: Mapping[str, Annotated],
+    hypothesis: str,
+    reference: str,
+    resolution: Literal["exact", "tsv"],
 ) -> tuple[TableScores, list[tuple[str, str]]]:
-    """Read and score tables, and say what was cut or missing."""
-    from ranvier.formats import read_events
+    """Score detections against what is annotated, and say what was cut, missing or not understood.
+
+    Raises
+    ------
+    ValueError
+        If one is a folder and the other is not, or there is nothing to compare.
+    """
     from ranvier.scoring.seizure_tables import score_tables
 
-    cut: list[tuple[str, str]] = []
-
-    def table_of(path: Path) -> Events:
-        events, said = clip_table(read_events(path))
-        cut.extend((path.name, note) for note in said)
-        return events
-
-    pairs = pair(Path(reference), Path(hypothesis))
-    tables = {
-        name: (subject_of(name), table_of(one), table_of(two) if two else None)
-        for name, (one, two) in pairs.items()
-    }
+    path = existing(hypothesis)
+    if path.is_dir() != Path(reference).is_dir():
+        raise ValueError(
+            f"Invalid reference and hypothesis: {reference} and {hypothesis}, must be two files or "
+            "two folders"
+        )
+    found, notes = detected_in(path, annotated)
+    tables = {name: (*one, found.get(name)) for name, one in annotated.items()}
     scored = score_tables(tables, resolution=resolution)
-    return scored, [*cut, *scored.notes]
+    return scored, [*notes, *scored.notes]
+
+
+def existing(path: str) -> Path:
+    """Return the path of something that is there.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    if not Path(path).exists():
+        raise ValueError(f"Cannot read {path}: no such file or folder")
+    return Path(path)
 
 
 def headline(task: str, scored: TableScores) -> str:
@@ -91,7 +114,7 @@ def headline(task: str, scored: TableScores) -> str:
     events = scored.summaries["events"].pooled
     return (
         f"{task}: {events.true_positives} of {events.references} found, "
-        f"{events.false_positives} false alarms in {events.seconds / 3600:.2f} h; "
+        f"{count(round(events.false_positives), 'false alarm')} in {events.seconds / 3600:.2f} h; "
         f"sensitivity {shown(events.sensitivity)}, precision {shown(events.precision)}, "
         f"F1 {shown(events.f1)}, {false_alarms(events)}"
     )
@@ -141,13 +164,6 @@ def plain(differences: Mapping[str, Mapping[str, Difference]]) -> dict[str, Any]
     }
 
 
-def clip_table(events: Events) -> tuple[Events, list[str]]:
-    """Cut events to the duration that their table gives, and say so."""
-    from ranvier.formats import clip_events
-
-    return (events, []) if math.isnan(events.duration) else clip_events(events, events.duration)
-
-
 def shown(value: float, form: str = ".3f") -> str:
     """Return a score in digits, or a dash for NaN."""
     return "-" if math.isnan(value) else format(value, form)
@@ -158,48 +174,3 @@ def false_alarms(events: Tally) -> str:
     if not events.false_alarms_measurable:
         return "false alarms per 24 h not measurable on this little background"
     return f"{events.false_alarms_per_day:.1f} false alarms per 24 h"
-
-
-def pair(reference: Path, hypothesis: Path) -> dict[str, tuple[Path, Path | None]]:
-    """Find for each annotated table the one with detections, by its name.
-
-    Raises
-    ------
-    ValueError
-        If one is a folder and the other is not, or there are no tables.
-    """
-    for path in (reference, hypothesis):
-        if not path.exists():
-            raise ValueError(f"Cannot read {path}: no such file or folder")
-    if reference.is_dir() != hypothesis.is_dir():
-        raise ValueError(
-            f"Invalid reference and hypothesis: {reference} and {hypothesis}, must be two files or "
-            "two folders"
-        )
-    if not reference.is_dir():
-        return {reference.name: (reference, hypothesis)}
-    found, wanted = tables_in(hypothesis), tables_in(reference)
-    if not wanted:
-        raise ValueError(f"No tables found in {reference}, expected files *_events.tsv")
-    return {name: (path, found.get(name)) for name, path in wanted.items()}
-
-
-def tables_in(folder: Path) -> dict[str, Path]:
-    """Find the tables of events in a folder by name.
-
-    Raises
-    ------
-    ValueError
-        If two have the same name.
-    """
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*_events.tsv")):
-        if other := found.get(path.name):
-            raise ValueError(f"Invalid folder: {other} and {path} have the same name")
-        found[path.name] = path
-    return found
-
-
-def subject_of(name: str) -> str:
-    """Return the subject of a table by its name in BIDS, or the name itself."""
-    return name.split("_", maxsplit=1)[0].removeprefix("sub-") if name.startswith("sub-") else name

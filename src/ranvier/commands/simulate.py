@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ranvier.commands import Answer, check_folder, showing_progress
+from ranvier.page import size
 
 if TYPE_CHECKING:
     from ranvier.recording import Recording
@@ -171,8 +172,7 @@ def _check_room(folder: Path, recordings: Sequence[Recording]) -> None:
     needed, free = SAMPLE_BYTES * samples, shutil.disk_usage(folder).free
     if needed > free:
         raise ValueError(
-            f"Not enough space in {folder}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB "
-            "are free"
+            f"Not enough space in {folder}: {size(needed)} are needed, {size(free)} are free"
         )
 
 

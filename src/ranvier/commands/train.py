@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from ranvier.commands import (
-    UNANNOTATED,
     Answer,
     check_folder,
     grouped,
+    left_out,
     read_annotated,
     showing_progress,
     use_threads,
 )
+from ranvier.page import count
 from ranvier.recipe import Recipe
 
 
@@ -52,10 +53,14 @@ def train(
     recordings = read_annotated(data, subset)
     with showing_progress() as progress:
         decoder = fit(recipe.task, recordings, recipe=recipe, out=out, progress=progress)
-    path = decoder.save(Path(out) / f"{name}.ranvier")
+    path = Path(out) / f"{name}.ranvier"
+    before = path.read_bytes() if path.exists() else b""
+    decoder.save(path)
     truth_of = recipe.learnt.truth_of
     used = [one for one in recordings if truth_of(one) is not None]
     notes = [(one.name, note) for one in used for note in one.notes]
-    notes += [(one.name, UNANNOTATED) for one in recordings if truth_of(one) is None]
-    text = f"{path}: trained on {len(used)} recordings, {decoder.rule}"
+    notes += left_out(recordings, recipe.learnt)
+    if before not in (b"", path.read_bytes()):
+        notes.append((path.name, "replaces a decoder of other settings, recordings or code"))
+    text = f"{path}: trained on {count(len(used), 'recording')}, {decoder.rule}"
     return Answer(text, {"decoder": str(path), **decoder.as_dict()}, grouped(notes))

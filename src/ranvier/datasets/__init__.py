@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ranvier.datasets.description import DataSet
+from ranvier.formats import at_least_one, named_path, repair_gain
 from ranvier.formats import read as read_files
 from ranvier.formats import read_one as read_any_one
-from ranvier.formats import repair_gain
 from ranvier.recording import Recording, numbered
 from ranvier.signal_store import is_store, read_store
 
@@ -79,15 +79,33 @@ def read_file(path: str | os.PathLike[str]) -> Recording | None:
     return next((repair_gain(one) for one in opened if one is not None), None)
 
 
-def read_one(path: str | os.PathLike[str]) -> Recording:
-    """Open one file, of a data set or not.
+def read_one(source: Source) -> Recording:
+    """Open one file, of a data set or not, or an MNE Raw.
 
     Raises
     ------
     ValueError
-        If it cannot be read, or is a folder of several.
+        If it cannot be read, or is several.
     """
-    return read_file(path) or read_any_one(path)
+    if isinstance(source, str | os.PathLike):
+        return read_file(source) or read_any_one(source)
+    recordings = opened(source)
+    if len(recordings) != 1:
+        raise ValueError(f"Invalid recording: {len(recordings)} recordings, must be one")
+    return recordings[0]
+
+
+def opened(source: Source) -> list[Recording]:
+    """Return recordings as they are, and read what is none yet.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read.
+    """
+    given = source if isinstance(source, list | tuple) else [source]
+    found = [one for one in given if isinstance(one, Recording)]
+    return found if len(found) == len(given) else read(source)
 
 
 def read(source: Source, *, subject: str = "") -> list[Recording]:
@@ -112,18 +130,18 @@ def read(source: Source, *, subject: str = "") -> list[Recording]:
     ValueError
         If there is nothing to read or something cannot be read, in one sentence.
     """
-    return numbered(_read(source, subject))
+    return numbered(at_least_one(_read(source, subject)))
 
 
 def _read(source: Source, subject: str) -> list[Recording]:
     if isinstance(source, list | tuple):
         return [recording for part in source for recording in _read(part, subject)]
-    if isinstance(source, str | os.PathLike) and is_store(source):
-        return [replace(one, subject=one.subject or subject) for one in read_store(source)]
     if not isinstance(source, str | os.PathLike):
         return read_files(source, subject=subject)
+    if is_store(source := named_path(source)):
+        return [replace(one, subject=one.subject or subject) for one in read_store(source)]
     if known := recognise(source):
-        recordings = [repair_gain(one) for one in known.read(Path(source))]
+        recordings = [repair_gain(one) for one in known.read(source)]
     elif one := read_file(source):
         recordings = [one]
     else:

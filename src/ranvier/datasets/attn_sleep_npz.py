@@ -65,6 +65,7 @@ ATTN_SLEEP_NPZ = DataSet(
     "doi:10.1109/TNSRE.2021.3076234",
     page="https://github.com/emadeldeen24/AttnSleep",
     access="Make it from Sleep-EDF or SHHS with the scripts of its page.",
+    terms="self-made",
     tested="files made to its description",
     recognise=recognise,
     read=read,

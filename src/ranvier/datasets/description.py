@@ -64,7 +64,9 @@ class DataSet:
     page
         Where people read about it, and ask for access.
     access
-        Empty where anybody may download it; else one sentence on how to get it.
+        Empty where ``ranvier download`` gets it; else one sentence on how to get it.
+    terms
+        ``"open"`` or ``"self-made"`` where ``access`` does not mean asking somebody.
     tested
         On what its reading was tried: ``"real files"``, ``"real annotations"``, or ``"files made
         to its description"``.
@@ -96,6 +98,7 @@ class DataSet:
     recognise: Callable[[Path], bool]
     read: Callable[[Path], list[Recording]]
     archive: Archive | None = None
+    terms: Literal["", "open", "self-made"] = ""
     read_file: Callable[[Path], Recording | None] | None = None
     options: tuple[str, ...] | None = ()
 

@@ -163,6 +163,7 @@ DOD = DataSet(
     "doi:10.1109/TNSRE.2020.3011181",
     page="https://github.com/Dreem-Organization/dreem-learning-open",
     access="Fetch the files of the open S3 buckets dreem-dod-h and dreem-dod-o, as its page says.",
+    terms="open",
     tested="files made to its description",
     recognise=recognise,
     read=read,

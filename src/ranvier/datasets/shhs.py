@@ -16,12 +16,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ranvier.datasets.description import AT_100_HZ, DataSet, stages_of
 from ranvier.formats.edf import read_edf
 from ranvier.formats.edf_header import Channel, read_header
-from ranvier.formats.edf_records import OnDemand, Records, map_records
+from ranvier.formats.edf_records import OnDemand, map_records, records_of
 from ranvier.formats.hypnogram_tables import clip_hypnogram
 from ranvier.formats.profusion import read_profusion
 from ranvier.recording import Layout, Recording
@@ -127,7 +128,7 @@ def read_visit(path: Path) -> Recording:
         recording,
         layout=Layout(tuple(names), size / header.seconds),
         samples=stored * size,
-        reader=OnDemand(lambda: Records.of(map_records(path, header)[0], kept)),
+        reader=OnDemand(partial(records_of, path, header, kept)),
         notes=(*others, *notes, *called),
     )
 

@@ -153,7 +153,7 @@ def check_room(files: Sequence[RemoteFile], folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise RefusedError(
-            f"Not enough space in {folder}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB "
+            f"Not enough space in {folder}: {needed / 1e9:.3g} GB are needed, {free / 1e9:.3g} GB "
             "are free"
         )
 

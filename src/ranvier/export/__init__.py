@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -36,6 +37,35 @@ class Exported:
     files: tuple[Path, ...]
     rows: tuple[tuple[str, float, str], ...]
     notes: tuple[str, ...] = field(default=())
+
+
+def check_places(out: Path, names: Iterable[str]) -> None:
+    """Refuse to write files where there are folders.
+
+    Raises
+    ------
+    ValueError
+        If there is one of such a name.
+    """
+    for name in names:
+        if (out / name).is_dir():
+            raise ValueError(f"Invalid out: {out / name} is a folder, must be a file or nothing")
+
+
+def write_files(out: Path, contents: Mapping[str, bytes]) -> tuple[Path, ...]:
+    """Write files into a folder, all of them or none, and return where they are.
+
+    Raises
+    ------
+    ValueError
+        If there is a folder in the place of one.
+    """
+    check_places(out, contents)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as folder:
+        for name, content in contents.items():
+            (Path(folder) / name).write_bytes(content)
+        return tuple((Path(folder) / name).replace(out / name) for name in contents)
 
 
 def export(decoder: Decoder, out: str | Path, *, to: str, **options: Any) -> Exported:

@@ -13,18 +13,24 @@ from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from ranvier.channels import TEN_TWENTY
 from ranvier.decoder import Decoder, weights_hash
 from ranvier.decoding import Chain
-from ranvier.export import Exported, c_decision, c_stages
-from ranvier.export.c_compiled import compiled
-from ranvier.export.c_constants import Constant, Field, filled, joined, number, struct_bytes
+from ranvier.export import Exported, c_decision, c_stages, write_files
+from ranvier.export.c_compiled import command, compiled
+from ranvier.export.c_constants import (
+    Constant,
+    Field,
+    escaped,
+    filled,
+    joined,
+    number,
+    struct_bytes,
+)
 from ranvier.export.c_part import SHARED, Buffers, Part, Place, Storage, Weights
-from ranvier.formats.hed_score import write_text
-from ranvier.networks import make_network
 from ranvier.recording import Layout
+from ranvier.runtime import check_engine
 from ranvier.stages import STAGES
 
 NETWORKS = {
@@ -37,6 +43,18 @@ NETWORKS = {
 
 RATE = 256.0
 """Samples per second that come in, unless told otherwise."""
+
+HIGHEST_RATE = 100_000
+"""Samples per second that may come in; more would need tables without end."""
+
+SYSTEM = frozenset(
+    "assert complex ctype errno features fenv float inttypes iso646 limits locale malloc math "
+    "memory setjmp signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn "
+    "string strings tgmath threads time uchar unistd wchar wctype".split()
+)
+"""Headers that compilers come with, which one of the same name would hide."""
+
+NOT_INT8 = "the step of eight bits is left out: these are the weights before it, stored as {}"
 
 
 @dataclass(frozen=True)
@@ -82,12 +100,15 @@ class Source:
             if not part.in_place
         ]
 
-    @property
-    def scratch_bytes(self) -> int:
-        """Size of the scratch."""
-        parts = [struct_bytes(part.scratch) for part in self.parts if part.scratch]
-        union = -(-max(parts, default=0) // 4)
-        return struct_bytes([*self.given, Field("float", "during", (union,))])
+    def sizes(self, wide: str) -> dict[str, int]:
+        """Return bytes of all tables and of both structs, where wide numbers are of this type."""
+        parts = [struct_bytes(part.scratch, wide) for part in self.parts if part.scratch]
+        union = Field("float", "during", (-(-max(parts, default=0) // 4),))
+        return {
+            "constants": sum(table.bytes(wide) for table in self.constants),
+            "state": struct_bytes(self.state, wide),
+            "scratch": struct_bytes([*self.given, union], wide),
+        }
 
     @property
     def operations(self) -> dict[str, float]:
@@ -106,8 +127,7 @@ class Source:
             {
                 **self._names(),
                 "channels": len(layout.channels),
-                "listed": ", ".join(layout.channels),
-                "names": ", ".join(f'"{name}"' for name in layout.channels),
+                "names": ", ".join(f'"{escaped(name)}"' for name in layout.channels),
                 "rate": number(layout.rate, "double"),
                 "hop": number(self.chain.hop, "double"),
                 "frames": max(1, int(self.chain.hop * layout.rate)),
@@ -118,7 +138,7 @@ class Source:
         )
 
     def _names(self) -> dict[str, str]:
-        return {"name": self.name, "NAME": self.name.upper(), "title": self.title}
+        return {"name": self.name, "NAME": self.name.upper(), "title": escaped(self.title)}
 
     def _during(self) -> Iterator[str]:
         needing = [part for part in self.parts if part.scratch]
@@ -141,6 +161,7 @@ class Source:
                 "constants": joined(table.text for table in self.constants),
                 "code": joined([*shared, *(part.code for part in self.parts)]),
                 "start": "".join(part.start for part in self.parts),
+                "most": c_stages.MOST,
                 "chain": "\n        || ".join(f"!{call}" for call in calls),
                 "decide": self.parts[-1].call(last, "output"),
             },
@@ -210,18 +231,17 @@ def export_c(
         f"{made.name}_example.c": made.example(),
     }
     texts = {file: f"{text}\n" for file, text in texts.items()}
-    found, notes = compiled(texts, made.name, compiler)
-    files = tuple(write_text(out / file, text) for file, text in texts.items())
-    missing = decoder.coverage_notes(layout)
-    return Exported(files, (*_sizes(made), *found, *_operations(made)), (*missing, *notes))
+    words = command(compiler)
+    found, notes = compiled(texts, made.name, words)
+    files = write_files(out, {file: text.encode() for file, text in texts.items()})
+    rows = (*_sizes(made, words), *found, *_operations(made))
+    eight_bits = [NOT_INT8.format(weights)] if decoder.runs_on == "int8" else []
+    return Exported(files, rows, (*decoder.coverage_notes(layout), *eight_bits, *notes))
 
 
-def _sizes(made: Source) -> list[tuple[str, float, str]]:
-    return [
-        ("constants", sum(table.bytes for table in made.constants), "bytes"),
-        ("state", struct_bytes(made.state), "bytes"),
-        ("scratch", made.scratch_bytes, "bytes"),
-    ]
+def _sizes(made: Source, options: Sequence[str]) -> list[tuple[str, float, str]]:
+    wide = "float" if f"-D{made.name.upper()}_WIDE=float" in options else "double"
+    return [(name, size, "bytes") for name, size in made.sizes(wide).items()]
 
 
 def _operations(made: Source) -> list[tuple[str, float, str]]:
@@ -236,8 +256,10 @@ def make_source(decoder: Decoder, name: str, layout: Layout, storage: Storage) -
     Raises
     ------
     ValueError
-        If a stage, the network or the decision cannot be exported, or the layout cannot be decoded.
+        If a stage, the network or the decision cannot be exported, the layout cannot be decoded, or
+        torch is not installed.
     """
+    check_engine("torch")
     _known("network", decoder.network, list(NETWORKS))
     chain = decoder.bind(layout)
     parts: list[Part] = []
@@ -257,7 +279,8 @@ def _emitters(decoder: Decoder, chain: Chain) -> Iterator[tuple[str, Callable[[P
         _known("stage", kinds[type(stage)], emitted)
         yield kinds[type(stage)], partial(c_stages.EMITTERS[type(stage)], stage)
     module, _, function = NETWORKS[decoder.network].partition(":")
-    yield decoder.network, partial(getattr(import_module(module), function), _module(decoder))
+    network = decoder._module.eval()
+    yield decoder.network, partial(getattr(import_module(module), function), network)
     decided = {kind.__name__: emitter for kind, emitter in c_decision.EMITTERS.items()}
     _known("decision", type(chain.decision).__name__, list(decided))
     called, decide = decided[type(chain.decision).__name__]
@@ -271,24 +294,21 @@ def _known(what: str, found: str, known: Sequence[str]) -> None:
         )
 
 
-def _module(decoder: Decoder) -> Any:
-    """Return the network with its weights."""
-    import torch
-
-    module = make_network(decoder.network, decoder.channels, decoder.network_settings).eval()
-    module.load_state_dict({name: torch.as_tensor(w) for name, w in decoder.weights.items()})
-    return module
-
-
 def _layout(decoder: Decoder, channels: Sequence[str] | None, rate: float) -> Layout:
     derived = any(stage["stage"] == "derive_montage" for stage in decoder.stages)
-    return Layout(tuple(channels or (TEN_TWENTY if derived else decoder.channels)), float(rate))
+    if rate > HIGHEST_RATE:
+        raise ValueError(f"Invalid rate: {rate:g} Hz, must be at most {HIGHEST_RATE} in C")
+    if channels is None:
+        channels = TEN_TWENTY if derived else decoder.channels
+    if not channels:
+        raise ValueError("Invalid channels: none, must be at least 1")
+    return Layout(tuple(channels), float(rate))
 
 
 def _identifier(name: str) -> str:
-    """Return a name that C allows."""
+    """Return a name that C allows, and that is not one of the system."""
     plain = re.sub(r"\W", "_", name, flags=re.ASCII).lower()
-    return plain if plain[:1].isalpha() else f"decoder_{plain}"
+    return plain if plain[:1].isalpha() and plain not in SYSTEM else f"decoder_{plain}"
 
 
 def _title(decoder: Decoder) -> str:

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 Row = tuple[str, float, str]
@@ -15,13 +15,29 @@ Row = tuple[str, float, str]
 FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Werror")
 """With which every source compiles."""
 
-SECTION = re.compile(r"^\.(text|rodata)\S*\s+(\d+)", re.MULTILINE)
+SECTION = re.compile(r"^\.text\S*\s+(\d+)", re.MULTILINE)
 NODE = re.compile(r'node: \{ title: "([^"]+)" label: "[^"]*?(\d+) bytes')
 EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
 
 
+def command(compiler: str) -> list[str]:
+    """Return the words of a command.
+
+    Raises
+    ------
+    ValueError
+        If its quotation marks do not fit together.
+    """
+    try:
+        return shlex.split(compiler)
+    except ValueError as error:
+        raise ValueError(
+            f"Invalid compiler: {compiler!r}, {error}, must be a command with its options"
+        ) from None
+
+
 def compiled(
-    texts: Mapping[str, str], name: str, compiler: str
+    texts: Mapping[str, str], name: str, words: Sequence[str]
 ) -> tuple[tuple[Row, ...], tuple[str, ...]]:
     """Compile a source and return rows of sizes, and what could not be found out.
 
@@ -31,15 +47,14 @@ def compiled(
         Files by name.
     name
         Of the decoder: ``name.c`` is compiled, and the stack of ``name_step`` is wanted.
-    compiler
-        Command and options, such as ``"cc -O2"``; empty for none.
+    words
+        Of the command of a compiler, such as ``["cc", "-O2"]``; empty for none.
 
     Raises
     ------
     ValueError
         If the compiler does not take the source.
     """
-    words = shlex.split(compiler)
     if not words:
         return (), ()
     if not shutil.which(words[0]):
@@ -49,38 +64,36 @@ def compiled(
         for file, text in texts.items():
             (Path(folder) / file).write_text(text, encoding="utf-8")
         extra = ["-fcallgraph-info=su"] if _knows_stack(words) else []
-        _run([*words, *FLAGS, *extra, "-c", str(source), "-o", str(target)])
+        _compile([*words, *FLAGS, *extra, "-c", str(source), "-o", str(target)])
         graph = next(iter(Path(folder).glob("*.ci")), None)
         stack = deepest(graph.read_text(), f"{name}_step") if graph else None
-        sizes = _sections(target, words[0])
-    rows: list[Row] = [("code", sizes["text"], "bytes")] if "text" in sizes else []
-    if stack is None:
-        return tuple(rows), (f"{words[0]} does not tell the size of the stack",)
-    return (*rows, ("stack", stack, "bytes")), ()
+        told = {"code": _code(target, words[0]), "stack": stack}
+    rows = tuple((what, size, "bytes") for what, size in told.items() if size)
+    notes = (f"{words[0]} does not tell the size of the {what}" for what in told if not told[what])
+    return rows, tuple(notes)
 
 
-def _run(words: list[str]) -> str:
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+def _compile(words: Sequence[str]) -> None:
+    done = _run(words)
     if done.returncode:
         reason = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr)
         raise ValueError(f"Invalid compiler: {words[0]} did not take the source ({reason.strip()})")
-    return done.stdout
 
 
-def _knows_stack(words: list[str]) -> bool:
-    about = subprocess.run([words[0], "--version"], capture_output=True, text=True, check=False)
-    return "Free Software Foundation" in about.stdout
+def _run(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
-def _sections(target: Path, compiler: str) -> dict[str, int]:
-    """Add up the sections of code and of constants, as the size program of the compiler says."""
-    size = re.sub(r"(gcc|cc|clang)[^/]*$", "size", compiler)
-    if not shutil.which(size):
-        return {}
-    found: dict[str, int] = {}
-    for kind, count in SECTION.findall(_run([size, "-A", str(target)])):
-        found[kind] = found.get(kind, 0) + int(count)
-    return found
+def _knows_stack(words: Sequence[str]) -> bool:
+    return "Free Software Foundation" in _run([*words, "--version"]).stdout
+
+
+def _code(target: Path, compiler: str) -> int:
+    """Add up the sections of code, as the size program of the compiler says; 0 if there is none."""
+    own = re.sub(r"(gcc|cc|clang)[^/]*$", "size", compiler)
+    size = own if own != compiler and shutil.which(own) else "size"
+    said = _run([size, "-A", str(target)]).stdout if shutil.which(size) else ""
+    return sum(int(count) for count in SECTION.findall(said))
 
 
 def deepest(graph: str, entry: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +20,14 @@ BYTES = {
 }  # fmt: skip
 """Of the types that are used; each is aligned to its size."""
 
+LARGEST = {"float": float(np.finfo(np.float32).max), "double": float(np.finfo(float).max)}
+"""What a number of a type can be at most; wide ones may be double."""
+
 STORED = {"float32": "float", "int16": "int16_t", "int8": "int8_t"}
 """How weights may be stored."""
+
+UNSAFE = re.compile(rb"[^A-Za-z0-9 _.,:+()-]")
+"""What means something in a literal or a comment of C, or is not ASCII."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +38,14 @@ class Constant:
     ctype: str
     values: Array
 
-    @property
-    def bytes(self) -> int:
-        """How much it takes."""
-        return bytes_of(self.ctype) * self.values.size
+    def bytes(self, wide: str = "double") -> int:
+        """Return how much it takes, where wide numbers are of this type."""
+        return bytes_of(self.ctype, wide) * self.values.size
 
     @property
     def text(self) -> str:
         """Its definition."""
-        numbers = ", ".join(number(value, self.ctype) for value in self.values.flatten())
+        numbers = ", ".join(number(value, self.ctype, self.name) for value in self.values.flatten())
         body = textwrap.fill(numbers, 100, initial_indent="    ", subsequent_indent="    ")
         return f"static const {self.ctype} {self.name}[{self.values.size}] = {{\n{body}\n}};"
 
@@ -57,36 +63,53 @@ class Field:
         """Its declaration."""
         return f"{self.ctype} {self.name}{''.join(f'[{size}]' for size in self.shape)};"
 
-    @property
-    def bytes(self) -> int:
-        """How much it takes."""
-        return bytes_of(self.ctype) * int(np.prod(self.shape, dtype=int))
+    def bytes(self, wide: str = "double") -> int:
+        """Return how much it takes, where wide numbers are of this type."""
+        return bytes_of(self.ctype, wide) * int(np.prod(self.shape, dtype=int))
 
 
-def bytes_of(ctype: str) -> int:
+def bytes_of(ctype: str, wide: str = "double") -> int:
     """Return the size of a type; wide numbers are double unless they are made float."""
-    return BYTES["double" if ctype.endswith("_wide") else ctype]
+    return BYTES[wide if ctype.endswith("_wide") else ctype]
 
 
-def struct_bytes(fields: Sequence[Field], *, least: int = 1) -> int:
+def struct_bytes(fields: Sequence[Field], wide: str = "double") -> int:
     """Return the size of a struct, with what is left free between its members and after them."""
     end = 0
     for one in fields:
-        end = _up(end, bytes_of(one.ctype)) + one.bytes
-    return _up(end, max([least, *(bytes_of(one.ctype) for one in fields)]))
+        end = _up(end, bytes_of(one.ctype, wide)) + one.bytes(wide)
+    return _up(end, max([1, *(bytes_of(one.ctype, wide) for one in fields)]))
 
 
 def _up(place: int, step: int) -> int:
     return -(-place // step) * step
 
 
-def number(value: float, ctype: str) -> str:
-    """Return a number as C reads it, with as many digits as its type has."""
+def number(value: float, ctype: str, name: str = "number") -> str:
+    """Return a number as C reads it, with as many digits as its type has.
+
+    Raises
+    ------
+    ValueError
+        If it is not finite in this type; the name says which one.
+    """
     if ctype.startswith(("int", "uint")):
         return str(int(value))
+    most = LARGEST.get(ctype, LARGEST["double"])
+    if not abs(value) <= most:
+        raise ValueError(f"Invalid {name}: {value:.3g}, must be finite, {most:.2g} at most")
     text = f"{value:.9g}" if ctype == "float" else f"{value:.17g}"
     point = text if set(text) & set(".e") else f"{text}.0"
     return f"{point}f" if ctype == "float" else point
+
+
+def escaped(text: str) -> str:
+    """Return a text that comes from outside as C may hold it, in a literal or in a comment.
+
+    What could end either of them is written as octal numbers, with three digits, of its UTF-8.
+    """
+    plain = UNSAFE.sub(lambda found: b"\\%03o" % found[0][0], text.encode("utf-8", "surrogatepass"))
+    return plain.decode("ascii")
 
 
 def filled(template: str, given: Mapping[str, Any]) -> str:

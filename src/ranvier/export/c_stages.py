@@ -12,8 +12,12 @@ from ranvier.export.c_part import Part, Place
 from ranvier.export.c_spectrum import emit_spectrum
 from ranvier.features import ScalePerStep, Spectrum, Standardise
 from ranvier.recording import Array
-from ranvier.signal import LARGEST, DeriveMontage, Filter, MarkFlat, Pick, Resample
-from ranvier.streaming import Stage
+from ranvier.recursion import GROUP
+from ranvier.signal import DeriveMontage, Filter, MarkFlat, Pick, Resample
+from ranvier.streaming import LARGEST, Stage
+
+MOST = f"{LARGEST:g}f"
+"""The largest sample, as a number in C."""
 
 
 def emit_mark_flat(stage: MarkFlat, place: Place) -> Part:
@@ -34,9 +38,9 @@ def emit_mark_flat(stage: MarkFlat, place: Place) -> Part:
     )
 
 
-def _all_nan(place: Place, *names: str) -> str:
-    sets = "".join(f"        state->{place.part}_{name}[c] = NAN;\n" for name in names)
-    return f"    for (int c = 0; c < {place.size}; c++) {{\n{sets}    }}\n"
+def _all_nan(place: Place, name: str) -> str:
+    every = f"    for (int c = 0; c < {place.size}; c++)\n"
+    return f"{every}        state->{place.part}_{name}[c] = NAN;\n"
 
 
 def emit_pick(stage: Pick, place: Place) -> Part:
@@ -73,8 +77,8 @@ def emit_derive_montage(stage: DeriveMontage, place: Place) -> Part:
 def emit_filter(stage: Filter, place: Place) -> Part:
     """Emit the second-order sections."""
     kept = stage.sections[:, [0, 1, 2, 4, 5]]
-    offset = f" + state->{place.part}_first[c]" if stage.gain_at_zero else ""
-    sizes = {"channels": place.size, "sections": len(kept), "most": f"{LARGEST:g}f"}
+    offset = f" + state->{place.part}_reference[c]" if stage.gain_at_zero else ""
+    sizes = {"channels": place.size, "sections": len(kept), "group": GROUP, "most": MOST}
     code = place.fill("filter", **sizes, offset=offset)
     return Part(
         place,
@@ -82,13 +86,17 @@ def emit_filter(stage: Filter, place: Place) -> Part:
         place.wide,
         place.size,
         needs=("state",),
-        constants=(place.constant("sections", place.wide, kept),),
+        constants=(
+            place.constant("sections", place.wide, kept),
+            place.constant("steady", place.wide, stage.recursion.steady),
+        ),
         state=(
             place.field(place.wide, "held", len(kept), place.size, 2),
-            place.field(place.taken, "first", place.size),
+            place.field(place.taken, "reference", place.size),
             place.field(place.taken, "last", place.size),
+            place.field("uint16_t", "since"),
         ),
-        start=_all_nan(place, "first", "last"),
+        start=_all_nan(place, "last"),
         in_place=place.taken == place.wide,
         operations=place.size * (1 + 9 * len(kept)),
     )

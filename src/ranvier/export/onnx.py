@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,8 +13,7 @@ import numpy as np
 
 from ranvier.decoder import Decoder
 from ranvier.decoding import rule_as_dict
-from ranvier.export import Exported
-from ranvier.formats.hed_score import replacing, write_text
+from ranvier.export import Exported, write_files
 from ranvier.onnx_runtime import STEPS, Graph
 from ranvier.recording import Array
 
@@ -43,15 +43,15 @@ def export_onnx(decoder: Decoder, out: Path, *, name: str = "decoder") -> Export
     kind = "int8" if decoder.runs_on == "int8" else "onnx"
     graph = Graph(decoder.int8() if kind == "int8" else decoder.onnx())
     contract = {"name": name, "graph": STEPS[kind], **_contract(decoder, graph)}
-    example = _example(graph)
-    files = out / STEPS[kind], out / "contract.json", out / "example.npz"
-    with replacing(files[0]) as temporary:
-        temporary.write_bytes(graph.content)
-    write_text(files[1], json.dumps(contract, indent=1) + "\n")
-    with replacing(files[2]) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **example)
-    sizes = tuple((file.name, float(file.stat().st_size), "bytes") for file in files)
-    return Exported(files, sizes)
+    packed = io.BytesIO()
+    np.savez_compressed(packed, allow_pickle=False, **_example(graph))
+    contents = {
+        STEPS[kind]: graph.content,
+        "contract.json": f"{json.dumps(contract, indent=1)}\n".encode(),
+        "example.npz": packed.getvalue(),
+    }
+    sizes = tuple((file, float(len(content)), "bytes") for file, content in contents.items())
+    return Exported(write_files(out, contents), sizes)
 
 
 def _contract(decoder: Decoder, graph: Graph) -> dict[str, Any]:

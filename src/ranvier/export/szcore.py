@@ -17,7 +17,7 @@ from typing import Any
 
 from ranvier.decisions import AlarmRule, TypeRule
 from ranvier.decoder import Decoder, load
-from ranvier.export import Exported
+from ranvier.export import Exported, check_places
 from ranvier.export.c_constants import filled
 from ranvier.export.szcore_algorithm import (
     LONGEST_SHORT_TITLE,
@@ -133,6 +133,7 @@ def _write(decoder: Decoder, out: Path, name: str, about: Mapping[str, Any]) -> 
             (made / file).write_text(text, encoding="utf-8", newline="\n")
         findings = check_folder(made)
         _refuse(findings)
+        check_places(out, (file.name for file in made.iterdir()))
         files = [file.replace(out / file.name) for file in sorted(made.iterdir())]
     sizes = tuple((file.name, float(file.stat().st_size), "bytes") for file in files)
     tries = tuple((one.name, one.seconds * 1000, "ms") for one in findings)

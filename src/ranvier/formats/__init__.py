@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -42,6 +43,7 @@ from ranvier.formats.sleep_edf import (
     is_hypnogram_file,
     read_sleep_edf,
     with_hypnogram_beside,
+    with_stages_of,
     write_sleep_edf,
 )
 from ranvier.formats.spike_files import read_npz, read_spikes, write_spikes
@@ -53,7 +55,7 @@ from ranvier.formats.stage_lists import (
 )
 from ranvier.formats.tfrecord import read_examples, read_tfrecord
 from ranvier.formats.trajectory_tables import write_trajectory
-from ranvier.recording import ASSUMED_SUBJECT, COUNT, Recording, Signal, numbered
+from ranvier.recording import ASSUMED_SUBJECT, COUNT, Recording, Signal, annotations_of, numbered
 
 if TYPE_CHECKING:
     import mne
@@ -92,6 +94,7 @@ __all__ = [
     "save_hypnogram",
     "trim_to_lights",
     "trim_wake",
+    "with_names",
     "write_bids",
     "write_binned",
     "write_edf",
@@ -125,6 +128,9 @@ IN_FOLDERS = (
 )
 """What counts as a recording in a folder; later ones only where there is none of those before."""
 
+RESULTS = "folds.json"
+"""Lies in a folder that ``ranvier evaluate`` has written to."""
+
 SPREAD_IN_VOLTS = 0.01
 PLAUSIBLE_SPREAD = (0.1, 10_000.0)
 
@@ -139,9 +145,10 @@ def read(source: Source, *, subject: str = "") -> list[Recording]:
         file, a TFRecord of clips, a table (``.csv``, ``.tsv``), a BIDS folder, any other folder
         with such files but tables, an MNE Raw, a ``Recording``, or a sequence of these.
     subject
-        Who was recorded, where the source does not say it. Without it, a file outside BIDS counts
-        as a subject of its own, and its recording has a note of that. Files that are called alike
-        in several folders are told apart by their place, as ``P1/eeg`` and ``P2/eeg``.
+        Who was recorded, where the source does not say it. Without it, outside BIDS, each of the
+        folders that together hold all files counts as a subject, and so does a file beside them; a
+        recording has a note of that. Files that are called alike in several folders are told apart
+        by their place, as ``P1/eeg`` and ``P2/eeg``.
 
     Returns
     -------
@@ -153,7 +160,14 @@ def read(source: Source, *, subject: str = "") -> list[Recording]:
     ValueError
         If there is nothing to read or something cannot be read, in one sentence.
     """
-    return numbered([repair_gain(recording) for recording in _read(source, subject)])
+    return numbered([repair_gain(recording) for recording in at_least_one(_read(source, subject))])
+
+
+def at_least_one(recordings: list[Recording]) -> list[Recording]:
+    """Refuse nothing at all."""
+    if not recordings:
+        raise ValueError("Invalid source: no recordings, must be at least one")
+    return recordings
 
 
 def _read(source: Source, subject: str) -> list[Recording]:
@@ -161,9 +175,10 @@ def _read(source: Source, subject: str) -> list[Recording]:
         return [replace(source, subject=source.subject or subject)]
     if isinstance(source, str | os.PathLike):
         files = find_files(source)
-        return [_read_file(file, subject, name) for file, name in _names(Path(source), files)]
+        named = zip(with_names(Path(source), files), _folders(files), strict=True)
+        return [_read_file(file, subject, name, folder) for (file, name), folder in named]
     if hasattr(source, "get_data") and hasattr(source, "ch_names"):
-        return [Recording.from_mne(source, subject=subject)]
+        return [with_stages_of(Recording.from_mne(source, subject=subject), annotations_of(source))]
     if isinstance(source, Sequence):
         return [recording for part in source for recording in _read(part, subject)]
     raise ValueError(
@@ -175,19 +190,20 @@ def _read(source: Source, subject: str) -> list[Recording]:
 def find_files(path: str | os.PathLike[str]) -> list[Path]:
     """List the recordings of a folder, sorted by name; a file is the only one of itself.
 
-    Hypnograms that lie beside recordings (``*-Hypnogram.edf``) are none.
+    Hypnograms that lie beside recordings (``*-Hypnogram.edf``) are none, nor is what lies in a
+    folder of results (which has ``folds.json``) below this one.
 
     Raises
     ------
     ValueError
         If a folder has none.
     """
-    path = Path(path)
+    path = named_path(path)
     if not path.is_dir():
         return [path]
     for _ in os.walk(path, onerror=_refuse):
         pass
-    below = sorted(path.rglob("*"))
+    below = _without_results(path)
     found = ([file for file in below if _is_recording(file, kinds)] for kinds in IN_FOLDERS)
     files = bids_files(path) or next(filter(None, found), [])
     if not files:
@@ -196,6 +212,25 @@ def find_files(path: str | os.PathLike[str]) -> list[Path]:
             ".nwb, .mat, .tfrecord or .h5 files"
         )
     return files
+
+
+def named_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path, refuse an empty one, which would be the current folder.
+
+    Raises
+    ------
+    ValueError
+        If it is empty.
+    """
+    if not os.fspath(path):
+        raise ValueError("Invalid path: '', must name a file or folder")
+    return Path(path)
+
+
+def _without_results(folder: Path) -> list[Path]:
+    below = sorted(folder.rglob("*"))
+    results = {one.parent for one in below if one.name == RESULTS} - {folder}
+    return [one for one in below if results.isdisjoint(one.parents)]
 
 
 def _is_recording(path: Path, kinds: frozenset[str]) -> bool:
@@ -221,7 +256,7 @@ def read_one(path: str | os.PathLike[str]) -> Recording:
     return recordings[0]
 
 
-def _names(root: Path, files: Sequence[Path]) -> list[tuple[Path, str]]:
+def with_names(root: Path, files: Sequence[Path]) -> list[tuple[Path, str]]:
     """Return files with what they are called: by their place where others are called alike."""
     stems = Counter(file.stem for file in files)
     return [
@@ -235,7 +270,14 @@ def _names(root: Path, files: Sequence[Path]) -> list[tuple[Path, str]]:
     ]
 
 
-def _read_file(path: Path, subject: str, name: str) -> Recording:
+def _folders(files: Sequence[Path]) -> list[str]:
+    """Return in which folder each file lies of those that together hold all; none for beside."""
+    shared = Path(os.path.commonpath([file.parent for file in files]))
+    places = [file.relative_to(shared).parts for file in files]
+    return [parts[0] if len(parts) > 1 else "" for parts in places]
+
+
+def _read_file(path: Path, subject: str, name: str, folder: str) -> Recording:
     reader = READERS.get(path.suffix.lower())
     if not path.exists():
         raise ValueError(f"Cannot read {path}: no such file or folder")
@@ -249,7 +291,7 @@ def _read_file(path: Path, subject: str, name: str) -> Recording:
     recording = with_hypnogram_beside(replace(reader(path), name=name), path)
     if recording.subject or subject:
         return replace(recording, subject=recording.subject or subject)
-    return replace(recording, subject=name).with_note(ASSUMED_SUBJECT)
+    return replace(recording, subject=folder or name).with_note(ASSUMED_SUBJECT)
 
 
 def repair_gain(recording: Recording) -> Recording:
@@ -265,13 +307,12 @@ def repair_gain(recording: Recording) -> Recording:
     low, high = PLAUSIBLE_SPREAD
     if not (0 < spread < SPREAD_IN_VOLTS and low <= spread * 1e6 <= high):
         return recording
-    reader = recording.reader
-
-    def read_in_microvolts(first: int, last: int) -> Signal:
-        return reader(first, last) * np.float32(1e6)
-
     note = f"values spread by {spread:.2g} µV only, taken as volts and multiplied by 1000000"
-    return replace(recording, reader=read_in_microvolts).with_note(note)
+    return replace(recording, reader=partial(_read_volts, recording.reader)).with_note(note)
+
+
+def _read_volts(reader: Callable[[int, int], Signal], first: int, last: int) -> Signal:
+    return reader(first, last) * np.float32(1e6)
 
 
 def _typical_spread(recording: Recording) -> float:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import edfio
@@ -28,11 +29,11 @@ from ranvier.formats.edf_records import (
     OnDemand,
     Pieces,
     Reader,
-    Records,
     annotation_bytes,
     describe_gaps,
     map_records,
     place_records,
+    records_of,
 )
 from ranvier.formats.hed_score import clip_events, replacing
 from ranvier.recording import Array, Layout, Recording, microvolts_per
@@ -143,7 +144,7 @@ def _open(path: Path, *, find_events: bool) -> tuple[Recording, Events | None]:
     chosen, notes = _choose_channels(header.channels)
     rate = _rate(chosen[0].samples, header.seconds)
     stored, more = map_records(path, header)
-    reader: Reader = OnDemand(lambda: Records.of(map_records(path, header)[0], chosen))
+    reader: Reader = OnDemand(partial(records_of, path, header, chosen))
     notes += more
     whole = find_events or header.is_discontinuous
     rows = annotation_bytes(header, stored if whole else stored[:1])

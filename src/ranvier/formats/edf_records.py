@@ -93,6 +93,11 @@ class Records:
         return block.reshape(-1, len(self.gain))[inside]
 
 
+def records_of(path: Path, header: Header, channels: Sequence[Channel]) -> Records:
+    """Map a file and return the reader of some of its channels."""
+    return Records.of(map_records(path, header)[0], channels)
+
+
 class Mapping(Hashable, Protocol):
     """A reader that maps a file before it reads."""
 

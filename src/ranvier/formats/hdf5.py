@@ -20,8 +20,8 @@ MOST_VALUES = 300_000_000
 """Of one array that is read whole, which is 2.4 GB."""
 
 
-def needed_h5py() -> Any:
-    """Return h5py.
+def needed(package: str) -> Any:
+    """Return a package that only some formats need.
 
     Raises
     ------
@@ -29,9 +29,9 @@ def needed_h5py() -> Any:
         If it is missing, with the extra that has it.
     """
     try:
-        return import_module("h5py")
+        return import_module(package)
     except ModuleNotFoundError:
-        raise ValueError('h5py is missing: pip install "ranvier[nwb]"') from None
+        raise ValueError(f'{package} is missing: pip install "ranvier[nwb]"') from None
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def open_hdf5(path: Path) -> Iterator[Any]:
     ValueError
         If it is missing, cut off or damaged, or what is done with it fails, in one sentence.
     """
-    h5py = needed_h5py()
+    h5py = needed("h5py")
     if not path.is_file():
         raise ValueError(f"Cannot read {path}: no such file")
     try:
@@ -58,7 +58,7 @@ def open_hdf5(path: Path) -> Iterator[Any]:
 
 def dataset(file: Any, place: str) -> Any:
     """Return the array at a place if it lies in this very file, or None."""
-    h5py = needed_h5py()
+    h5py = needed("h5py")
     node = file
     for part in place.strip("/").split("/"):
         inside = isinstance(node, h5py.Group)

@@ -167,12 +167,16 @@ def _parse(row: dict[str, str], *, earliest: float = 0.0) -> _Row:
     event = Event(
         number_of(row["onset"], "onset", least=earliest),
         _number(row, "duration"),
-        seizure_label(row["label"]) or row["label"],
+        seizure_label(row["label"]) or _plain(row["label"]),
         _number(row, "confidence", most=1.0, optional=True),
         row.get("channels", MISSING),
     )
     duration = _number(row, "recordingDuration", most=LONGEST, optional=True)
     return event, duration, _date(row)
+
+
+def _plain(label: str) -> str:
+    return BACKGROUND if label.lower() == BACKGROUND else label
 
 
 def _parse_permitted(row: dict[str, str]) -> _Row | None:
@@ -340,6 +344,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)
 

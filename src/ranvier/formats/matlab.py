@@ -7,7 +7,6 @@ since a damaged one can crash it. The fields of a structure count as variables: 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from ranvier.formats.hdf5 import (
     dataset,
     in_microvolts,
     is_plain,
-    needed_h5py,
+    needed,
     open_hdf5,
     whole,
 )
@@ -36,6 +35,7 @@ from ranvier.formats.named_arrays import (
     one_number,
     plain,
 )
+from ranvier.formats.own_process import in_own_process
 from ranvier.recording import Array, Recording, Signal
 
 HDF5_MARK = b"\x89HDF\r\n\x1a\n"
@@ -43,8 +43,6 @@ MARK_AT = (0, 512)
 """Where an HDF5 file may begin; Matlab leaves 512 bytes for its own header."""
 MOST_TEXT = 1_000_000
 LONGEST_CELL = 100_000
-PATIENCE = 600
-"""Seconds within which an older file must be read."""
 _OWN = "variable "
 """Stands before names on their way from one process to the other."""
 
@@ -139,17 +137,10 @@ def _variables(path: str, stamp: Stamp) -> dict[str, Array]:  # noqa: ARG001
     """Read an older file where one that makes SciPy crash or hang does no harm."""
     with TemporaryDirectory(prefix="ranvier-") as folder:
         found = Path(folder) / "variables.npz"
-        child = [sys.executable, "-c", "from ranvier.formats.matlab import pass_on; pass_on()"]
         try:
-            done = subprocess.run(
-                [*child, path, str(found)], capture_output=True, timeout=PATIENCE, check=False
-            )
-        except subprocess.TimeoutExpired:
-            raise ValueError(f"{path} could not be read within {PATIENCE} s") from None
-        if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().splitlines()
-            reason = said[-1] if done.returncode == 1 and said else "SciPy crashes on it"
-            raise ValueError(f"{path} is not a Matlab file that can be read: {reason}")
+            in_own_process(f"{__name__}:pass_on", path, str(found), library="SciPy")
+        except ValueError as error:
+            raise ValueError(f"{path} is not a Matlab file that can be read: {error}") from None
         with np.load(found, allow_pickle=False) as stored:
             return {name.removeprefix(_OWN): stored[name] for name in stored}
 
@@ -222,7 +213,7 @@ def _hdf5_contents(path: Path) -> Contents:
 
 
 def _hdf5_variables(file: Any) -> Iterator[tuple[str, Any]]:
-    h5py = needed_h5py()
+    h5py = needed("h5py")
     for name in file:
         is_group = file.get(name, getclass=True) is h5py.Group
         hard = isinstance(file.get(name, getlink=True), h5py.HardLink)
@@ -251,7 +242,7 @@ def cells(file: Any, data: Any) -> list[Any]:
     ValueError
         If it refers to nothing or to what lies elsewhere, or is too long.
     """
-    h5py = needed_h5py()
+    h5py = needed("h5py")
     if h5py.check_ref_dtype(data.dtype) is not h5py.Reference or data.size > LONGEST_CELL:
         raise ValueError(f"invalid {data.name}: {data.size} {data.dtype}, must be cells")
     references = data[()].ravel()

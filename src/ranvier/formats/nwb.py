@@ -7,11 +7,9 @@ Links that lead out of a file and values that lie outside of it are not followed
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,8 +17,10 @@ from typing import Any
 import numpy as np
 
 from ranvier.formats.archives import Stored, load_archive
+from ranvier.formats.hdf5 import needed
 from ranvier.formats.hed_score import replacing
 from ranvier.formats.movement_series import Movement, movement_of, overlap, preference
+from ranvier.formats.own_process import in_own_process
 from ranvier.formats.spike_files import (
     KEYS,
     session_of,
@@ -37,9 +37,6 @@ MOST_VALUES = 300_000_000
 NO_DATE = datetime(1970, 1, 1)
 """Stands where the date is not known, since the format wants one."""
 NO_MOVEMENT = "no movement was found: no series of 2 or 3 columns with times"
-
-PATIENCE = 600
-"""Seconds within which a file must be read."""
 
 
 def read_nwb(path: str | os.PathLike[str], *, behaviour: str = "") -> Recording:
@@ -68,11 +65,11 @@ def read_nwb(path: str | os.PathLike[str], *, behaviour: str = "") -> Recording:
         If the file cannot be read or has no units, the series is not there, or h5py is missing.
     """
     path = Path(path)
-    _needed("h5py")
+    needed("h5py")
     if not path.is_file():
         raise ValueError(f"Cannot read {path}: no such file")
     try:
-        stored = _in_own_process(path, behaviour)
+        stored = _read_apart(path, behaviour)
         notes = tuple(str(note) for note in stored["notes"])
         session = session_of(stored)
         return replace(session, notes=(*notes, *session.notes)).recording(path.stem)
@@ -80,33 +77,17 @@ def read_nwb(path: str | os.PathLike[str], *, behaviour: str = "") -> Recording:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _needed(package: str) -> Any:
-    try:
-        return import_module(package)
-    except ModuleNotFoundError:
-        raise ValueError(f'{package} is missing: pip install "ranvier[nwb]"') from None
-
-
-def _in_own_process(path: Path, behaviour: str) -> Stored:
-    """Read where a file that makes the HDF5 library hang or crash does no harm."""
+def _read_apart(path: Path, behaviour: str) -> Stored:
     with TemporaryDirectory(prefix="ranvier-") as folder:
         found = Path(folder) / "spikes.npz"
-        child = [sys.executable, "-c", "from ranvier.formats.nwb import pass_on; pass_on()"]
-        words = [*child, str(path), behaviour, str(found)]
-        try:
-            done = subprocess.run(words, capture_output=True, timeout=PATIENCE, check=False)
-        except subprocess.TimeoutExpired:
-            raise ValueError(f"it could not be read within {PATIENCE} s") from None
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        if done.returncode:
-            told = done.returncode == 1 and said
-            raise ValueError(said[-1] if told else "the HDF5 library crashes on it")
+        words = (str(path), behaviour, str(found))
+        in_own_process(f"{__name__}:pass_on", *words, library="the HDF5 library")
         return load_archive(found, (*KEYS, "notes"), "spike times")
 
 
 def pass_on() -> None:
     """Read the file that the command line names first and write it as spike times to the last."""
-    h5py = _needed("h5py")
+    h5py = needed("h5py")
     path, behaviour, found = sys.argv[1:]
     try:
         with h5py.File(path, "r") as file:
@@ -217,7 +198,7 @@ def _movement(file: Any, behaviour: str) -> Movement:
 
 def _series(file: Any) -> dict[str, Any]:
     """Return all groups with data of 2 or 3 columns and times, by their place."""
-    h5py = _needed("h5py")
+    h5py = needed("h5py")
     waiting = [(place, file) for place in PLACES]
     seen, found = set(), {}
     while waiting:
@@ -268,7 +249,7 @@ def _read_series(file: Any, place: str) -> Movement:
 
 def _dataset(file: Any, place: str, links: int = 3) -> Any:
     """Return an array that lies in this very file, or None; soft links to such are followed."""
-    h5py = _needed("h5py")
+    h5py = needed("h5py")
     node, parts = file, [part for part in place.split("/") if part]
     for depth, part in enumerate(parts):
         link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
@@ -342,7 +323,7 @@ def write_nwb(path: str | os.PathLike[str], recording: Recording) -> Path:
     path = Path(path)
     if path.suffix.lower() != ".nwb":
         raise ValueError(f"Invalid path: {path}, must end in .nwb")
-    pynwb, h5py = _needed("pynwb"), _needed("h5py")
+    pynwb, h5py = needed("pynwb"), needed("h5py")
     content = _content(pynwb, recording)
     with (
         replacing(path) as temporary,

@@ -13,7 +13,7 @@ import numpy as np
 from ranvier.formats.hdf5 import in_microvolts
 from ranvier.formats.named_arrays import plain
 from ranvier.formats.stage_grid import naming
-from ranvier.recording import MICROVOLTS, Array, Layout, Recording, microvolts_per
+from ranvier.recording import MICROVOLTS, Array, InMemory, Layout, Recording, microvolts_per
 
 TIMES = ("time", "times", "t", "seconds", "second", "sec", "s", "timestamp", "timestamps")
 MILLISECONDS = ("timems", "ms", "milliseconds", "timestampms", "timestampsms", "tms")
@@ -72,9 +72,7 @@ def read_table(
     notes = () if unit or all(units) else (_not_known(channels, units),)
     if place is not None and begin:
         notes = (*notes, f"the first sample is at {begin:g} s of the table's clock")
-    return Recording(
-        layout, len(signal), lambda first, last: signal[first:last].copy(), path.stem, notes=notes
-    )
+    return Recording(layout, len(signal), InMemory(signal), path.stem, notes=notes)
 
 
 def _split_units(names: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:

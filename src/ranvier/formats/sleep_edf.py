@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -43,6 +43,9 @@ _NAME = re.compile(r"((?:SC4|ST7)\d\d)(\d)[A-Z][A-Z0-9](?:-PSG)?", re.IGNORECASE
 _EPOCH = re.compile(r"\bEpoch_(\d+(?:\.\d+)?)_s\b")
 _HALF_DAY = 43_200.0
 
+Annotation = tuple[float, float, str]
+"""Onset and duration in seconds, NaN for none, and text."""
+
 
 def read_sleep_edf(path: str | os.PathLike[str], *, epoch: float | None = None) -> Hypnogram:
     """Read the stages among the annotations of an EDF+ file.
@@ -63,7 +66,7 @@ def read_sleep_edf(path: str | os.PathLike[str], *, epoch: float | None = None) 
         sentence that names it.
     """
     path = Path(path)
-    found = sorted(one for one in read_annotations(path) if _is_stage(one[2]))
+    found = _stages_among(read_annotations(path))
     if not found:
         raise ValueError(f"{path} has no stages of sleep, such as 'Sleep stage W', as annotations")
     named = _EPOCH.search(read_header(path).recording)
@@ -74,11 +77,42 @@ def read_sleep_edf(path: str | os.PathLike[str], *, epoch: float | None = None) 
     return hypnogram.since(first_onset(path))
 
 
+def with_stages_of(recording: Recording, annotations: Iterable[Annotation]) -> Recording:
+    """Return a recording with the stages among annotations in seconds from its first sample.
+
+    Stages that make no sense are left out, with a note.
+    """
+    found = _stages_among(annotations)
+    if not found:
+        return recording
+    try:
+        hypnogram, notes = clip_hypnogram(_cropped(found), recording.duration)
+    except ValueError as error:
+        return recording.with_note(f"stages of sleep are left out: {error}")
+    return replace(recording, hypnogram=hypnogram, notes=(*recording.notes, *notes))
+
+
+def _cropped(found: Sequence[Annotation]) -> Hypnogram:
+    """Place stages of which the first and the last one may have been cut within an epoch."""
+    runs = _runs(found, USUAL_EPOCH)
+    try:
+        return place_runs(runs)
+    except ValueError:
+        gone = runs[0].duration % USUAL_EPOCH
+        runs[0] = Run(runs[0].onset + gone, runs[0].duration - gone, runs[0].stage)
+        runs[-1] = runs[-1]._replace(duration=runs[-1].duration // USUAL_EPOCH * USUAL_EPOCH)
+        return place_runs([run for run in runs if run.duration])
+
+
+def _stages_among(annotations: Iterable[Annotation]) -> list[Annotation]:
+    return sorted(one for one in annotations if _is_stage(one[2]))
+
+
 def _is_stage(text: str) -> bool:
     return text.strip().lower().startswith((PREFIX, MOVEMENT))
 
 
-def _runs(found: Sequence[tuple[float, float, str]], last: float) -> list[Run]:
+def _runs(found: Sequence[Annotation], last: float) -> list[Run]:
     nexts = [onset for onset, _, _ in found[1:]] + [found[-1][0] + last]
     return [
         Run(onset, until - onset if math.isnan(duration) else duration, _stage(text))

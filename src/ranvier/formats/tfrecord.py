@@ -24,7 +24,7 @@ import numpy.typing as npt
 from ranvier.formats.hdf5 import in_microvolts
 from ranvier.formats.named_arrays import RATES, SIGNALS, plain
 from ranvier.formats.stage_grid import naming
-from ranvier.recording import Array, Layout, Recording, Signal
+from ranvier.recording import Array, InMemory, Layout, Recording, Signal
 from ranvier.truth import Event, Events, seizure_label
 
 Feature = tuple[bytes, ...] | Array
@@ -93,7 +93,7 @@ def read_tfrecord(
     return Recording(
         layout,
         len(values),
-        lambda first, last: values[first:last].copy(),
+        InMemory(values),
         path.stem,
         events=_events(clips, labels, firsts, layout.rate),
         notes=(*notes, f"{len(clips)} clips, each from a whole second on, values taken as µV"),

@@ -27,8 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ranvier.seizure_types import CODES
-from ranvier.truth import SEIZURE, Array, Event, Events, merge_overlapping
+from ranvier.truth import CODES, SEIZURE, Array, Event, Events, merge_overlapping
 
 TIMES, TYPES = (".csv_bi", ".tse_bi"), (".csv", ".tse")
 """Suffixes of the files of two classes and of those with types, the newer form first."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from ranvier.datasets import read as read_data_set
 from ranvier.datasets import recognise
-from ranvier.formats import find_files, read, read_hypnogram
+from ranvier.formats import find_files, named_path, read, read_hypnogram, read_table
 from ranvier.formats.edf_header import read_header
 from ranvier.formats.hypnograms import HYPNOGRAM_READERS
 from ranvier.formats.sleep_edf import is_hypnogram_file
@@ -34,6 +34,8 @@ from ranvier.stored_recording import origin_of
 __all__ = ["KINDS", "Finding", "Inspection", "inspect"]
 
 Progress = Callable[[str, int, int], None]
+TABLES = (".csv", ".tsv")
+"""May hold a signal or stages."""
 NAMED = 3
 """Recordings that are named with a finding before the rest is counted."""
 
@@ -123,8 +125,13 @@ def inspect(path: str | os.PathLike[str], *, progress: Progress | None = None) -
     -------
     Inspection
         What cannot be read is a finding, too; nothing is raised for it.
+
+    Raises
+    ------
+    ValueError
+        If the path is empty.
     """
-    root = Path(path)
+    root = named_path(path)
     files = _files(root)
     if files and all(map(_has_stages_only, files)):
         return _inspect_stages(root, files)
@@ -142,12 +149,22 @@ def _files(root: Path) -> list[Path]:
 def _has_stages_only(path: Path) -> bool:
     if not path.is_file() or path.suffix.lower() not in HYPNOGRAM_READERS:
         return False
+    if path.suffix.lower() in TABLES:
+        return _can_be_read(read_hypnogram, path) or not _can_be_read(read_table, path)
     if path.suffix.lower() != ".edf" or is_hypnogram_file(path):
         return True
     try:
         return all(channel.is_annotation for channel in read_header(path).channels)
     except (ValueError, OSError):
         return False
+
+
+def _can_be_read(reader: Callable[[Path], object], path: Path) -> bool:
+    try:
+        reader(path)
+    except ValueError:
+        return False
+    return True
 
 
 def _inspect_stages(root: Path, files: Sequence[Path]) -> Inspection:

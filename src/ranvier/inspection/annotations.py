@@ -170,15 +170,18 @@ def check_events(events: Sequence[Event], where: str) -> Iterator[Finding]:
     """Yield labels that are not known, events without a length, and seizures that overlap."""
     unknown = [one.label for one in events if not is_known(one)]
     if unknown:
-        sentence = f"{len(unknown)} events are neither seizure nor background: {_some(unknown)}"
+        are = "1 event is" if len(unknown) == 1 else f"{len(unknown)} events are"
+        sentence = f"{are} neither seizure nor background: {_some(unknown)}"
         yield finding("unknown_label", where, sentence)
     if empty := [one for one in events if not one.duration > 0]:
-        sentence = f"{len(empty)} events have no length, the first at {empty[0].onset:g} s"
+        have = "1 event has" if len(empty) == 1 else f"{len(empty)} events have"
+        sentence = f"{have} no length, the first at {empty[0].onset:g} s"
         yield finding("empty_event", where, sentence)
     seizures = [one for one in events if one.is_seizure and one.duration > 0]
     pairs = [(a, b) for a, b in pairwise(seizures) if b.onset < a.end and a.channels == b.channels]
     if pairs:
-        sentence = f"{len(pairs)} seizures begin before the one before has ended, the first at "
+        begin = "1 seizure begins" if len(pairs) == 1 else f"{len(pairs)} seizures begin"
+        sentence = f"{begin} before the one before has ended, the first at "
         yield finding("overlapping_events", where, f"{sentence}{pairs[0][1].onset:g} s")
 
 

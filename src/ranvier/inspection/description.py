@@ -17,7 +17,10 @@ from ranvier.inspection.signal import typical_spread
 from ranvier.recording import ASSUMED_SUBJECT, COUNT, Recording
 from ranvier.stored_recording import Stored
 
-FORMATS = {".npz": "NumPy archive", ".nwb": "NWB"}
+FORMATS = {
+    ".npz": "NumPy archive", ".nwb": "NWB", ".mat": "Matlab", ".tfrecord": "TFRecord",
+    ".csv": "table", ".tsv": "table", ".h5": "HDF5",
+}  # fmt: skip
 NAMED = 4
 """Different answers that are listed for a folder before the rest is counted."""
 

@@ -13,10 +13,12 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranvier.alone import alone
+from ranvier.datasets import opened
 from ranvier.fit import fit
 from ranvier.fitting import (
     Progressed,
@@ -24,18 +26,21 @@ from ranvier.fitting import (
     folder_for,
     one_layout,
     prepare_annotated,
-    start_network,
 )
 from ranvier.lesson import pooled_outputs
 from ranvier.protocols.clips import Clip, ClipTask, cut_clips
 from ranvier.protocols.inflation import Answered, Inflation, Outcome
 from ranvier.protocols.splits import Split, Splitting, by_person, in_time, on_both_sides, shuffled
-from ranvier.recipe import Recipe, recipe_from
-from ranvier.recording import Array, Recording
+from ranvier.recipe import Recipe, chosen_recipe
+from ranvier.recording import Array
 from ranvier.splits import PARTS, person
+from ranvier.starting import start_network
 from ranvier.store import Prepared, Stages
 from ranvier.tasks import Task
 from ranvier.tasks.sleep import SleepTask
+
+if TYPE_CHECKING:
+    from ranvier.formats import Source
 
 SHUFFLED = "clips shuffled"
 SCALED = "classes scaled apart"
@@ -110,7 +115,7 @@ ONE_ANSWER = {"rest": {"memory": "clip"}, "arnn": {"memory": "window"}}
 
 def compare_protocols(
     task: str,
-    recordings: Sequence[Recording],
+    recordings: Source,
     *,
     protocol: str = "paper",
     out: str | os.PathLike[str] | None = None,
@@ -128,8 +133,8 @@ def compare_protocols(
     task
         ``"seizure"`` or ``"sleep"``.
     recordings
-        With annotations. Seizures are told from background in clips as long as the network's
-        window, sleep is staged in whole nights.
+        With annotations; or what ``read`` takes. Seizures are told from background in clips as
+        long as the network's window, sleep is staged in whole nights.
     protocol
         ``"paper"``, or ``"paper-per-subject"`` for one network for each patient.
     out
@@ -153,12 +158,12 @@ def compare_protocols(
     ValueError
         If there is no such protocol for the task, or the recordings cannot be split.
     """
-    recipe = recipe or recipe_from(task, **settings)
+    recipe = chosen_recipe(task, recipe, settings)
     chosen = protocols_for(recipe, protocol)
     if seeds < 1:
         raise ValueError(f"Invalid seeds: {seeds}, must be at least 1")
-    with folder_for(out) as folder:
-        prepared = prepare_annotated(recordings, recipe, folder / "prepared", progress)
+    with folder_for(out) as folder, alone(folder):
+        prepared = prepare_annotated(opened(recordings), recipe, folder / "prepared", progress)
         items, recipe = _items(prepared, recipe, background)
         outcomes = [_outcome(one, items, recipe, folds, seeds, progress) for one in chosen]
     return Inflation(recipe.task, recipe.network, tuple(outcomes), recipe.seed)

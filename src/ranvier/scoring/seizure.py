@@ -22,7 +22,7 @@ from ranvier.scoring.seizure_subjects import (
     score_one,
     together,
 )
-from ranvier.splits import person
+from ranvier.splits import patient
 from ranvier.tasks.bootstrap import Bootstrap, Difference, Interval
 from ranvier.tasks.seizure_events import NAN_RULE, SCORER, pool, score_events
 from ranvier.tasks.seizure_scorers import SCORERS, VERSIONS
@@ -33,6 +33,8 @@ __all__ = ["POOLED", "SeizureScores", "SubjectScore", "compare", "event_f1", "sc
 
 DRAWS = 300
 """Bootstrap samples of subjects behind an interval."""
+OF_DELAY = ("median_delay", "delay_p10", "delay_p90")
+"""Statistics of how late alarms are."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,12 @@ class SeizureScores:
 
     @property
     def intervals(self) -> Mapping[str, Interval]:
-        """For each of ``STATISTICS``, its 95 % interval over subjects; NaN with one subject."""
-        return self.bootstrap.intervals
+        """For each of ``STATISTICS``, its 95 % interval over subjects; NaN with one subject.
+
+        Also NaN for the delay of fewer than two alarms, which every draw repeats.
+        """
+        unknown = dict.fromkeys(_not_drawn(self.pooled), (np.nan, np.nan))
+        return {**self.bootstrap.intervals, **unknown}
 
     @property
     def summary(self) -> Summary:
@@ -109,7 +115,7 @@ class SeizureScores:
     @property
     def people(self) -> int:
         """How many persons were tested on."""
-        return len({person(name) for one in self.subjects for name in one.subjects})
+        return len({patient(name) for one in self.subjects for name in one.subjects})
 
     def as_dict(self, baseline: SeizureScores | None = None) -> dict[str, Any]:
         """Return everything in plain types, with the scorers and their rule for NaN.
@@ -161,7 +167,15 @@ def compare(a: SeizureScores, b: SeizureScores) -> dict[str, Difference]:
             f"Invalid comparison: only one of both was tested on {name} ({subject}, "
             f"{duration:g} s), must be on the same recordings"
         )
-    return a.bootstrap.minus(b.bootstrap)
+    differences = a.bootstrap.minus(b.bootstrap)
+    for name in {*_not_drawn(a.pooled), *_not_drawn(b.pooled)}:
+        differences[name] = (differences[name][0], np.nan, np.nan)
+    return differences
+
+
+def _not_drawn(pooled: SubjectScore) -> Sequence[str]:
+    """Return the statistics that every draw repeats, as there is one alarm at most."""
+    return OF_DELAY if np.count_nonzero(~np.isnan(pooled.delays)) < 2 else ()
 
 
 def _plain(numbers: Mapping[str, Sequence[float]]) -> dict[str, list[float | None]]:
@@ -180,8 +194,10 @@ def _speed(pooled: SubjectScore) -> str:
     known = int(np.count_nonzero(~np.isnan(pooled.delays)))
     if not known:
         return ""
-    seconds = round(pooled.median_delay)
+    seconds, found = round(pooled.median_delay), pooled.events.true_positives
     which = "the alarm" if known == 1 else "half of the alarms"
+    if known < found:
+        which = f"an alarm for {known} of {found}," + (" half of them" if known > 1 else "")
     if seconds < 0:
         return f"{which} at least {-seconds} s before the marked onset"
     return f"{which} within {seconds} s"
@@ -256,10 +272,10 @@ def score_predictions(
     by_subject: dict[str, list[SubjectScore]] = {}
     for one in predictions:
         scored = score_one(one, truth[one.name], thresholds)
-        by_subject.setdefault(person(one.subject), []).append(scored)
+        by_subject.setdefault(patient(one.subject), []).append(scored)
     subjects = {name: together(parts) for name, parts in sorted(by_subject.items())}
     bootstrap = Bootstrap.of(subjects, STATISTICS, Cohort.of, seed=seed, draws=DRAWS)
-    tested = sorted((one.name, person(one.subject), one.duration) for one in predictions)
+    tested = sorted((one.name, patient(one.subject), one.duration) for one in predictions)
     every = list(subjects.values())
     return SeizureScores(every, together(every), bootstrap, tuple(tested), new)
 

@@ -12,6 +12,7 @@ import numpy as np
 from ranvier.decisions import AlarmRule, none_for_nan
 from ranvier.decoding import Prediction
 from ranvier.recording import Array
+from ranvier.splits import whose
 from ranvier.tasks.seizure_curves import (
     BUDGETS,
     WINDOW,
@@ -153,7 +154,7 @@ def score_one(prediction: Prediction, truth: Events, thresholds: Thresholds) -> 
     scored = score(truth, found)
     windows = _windows(prediction, truth.duration)
     return SubjectScore(
-        (prediction.subject,),
+        (whose(prediction.subject),),
         prediction.targets(truth)[prediction.valid],
         prediction.probability[prediction.valid],
         scored.events,

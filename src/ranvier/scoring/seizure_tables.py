@@ -79,7 +79,8 @@ def score_tables(tables: Tables, *, resolution: Resolution = "exact") -> TableSc
     Parameters
     ----------
     tables
-        No table, or one of another length, counts as no detections, as in SzCORE.
+        No table, or one that is a second or more longer or shorter, counts as no detections, as in
+        SzCORE.
     resolution
         ``"exact"``, or ``"tsv"`` for times cut down to whole seconds.
 
@@ -156,6 +157,6 @@ def _why_not_scored(name: str, reference: Events, hypothesis: Events | None) -> 
         return "there is no table of detections"
     if np.isnan(hypothesis.duration):
         return "the table of detections has no recordingDuration"
-    if int(reference.duration) != int(hypothesis.duration):
-        return f"durations differ, {reference.duration:g} s and {hypothesis.duration:g} s"
+    if not abs(reference.duration - hypothesis.duration) < 1:
+        return f"durations differ, {reference.duration} s and {hypothesis.duration} s"
     return ""

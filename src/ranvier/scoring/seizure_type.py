@@ -16,7 +16,7 @@ from ranvier.decoding import Prediction
 from ranvier.recording import Array
 from ranvier.scoring import shown
 from ranvier.seizure_types import TypedSeizures
-from ranvier.splits import person
+from ranvier.splits import patient
 from ranvier.tasks.bootstrap import Bootstrap, Interval
 from ranvier.tasks.seizure_type import AVERAGES, NAN_RULE, SCORER, TypeScore
 from ranvier.truth import Truth
@@ -154,7 +154,7 @@ def score_predictions(
     subjects: dict[str, SubjectTypes] = {}
     for one in predictions:
         scored = score_recording(one, truth[one.name])
-        name = person(one.subject)
+        name = patient(one.subject)
         subjects[name] = subjects[name] + scored if name in subjects else scored
     subjects = dict(sorted(subjects.items()))
     drawn = Bootstrap.of(subjects, STATISTICS, partial(reduce, add), seed=seed, draws=DRAWS)

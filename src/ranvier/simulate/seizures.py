@@ -241,24 +241,24 @@ def _place(  # noqa: PLR0917
     return tuple(map(Seizure, onsets.tolist(), durations.tolist(), strengths.tolist(), kinds))
 
 
+def _read(patient: Patient, run: Run, rate: float, leads: Array, first: int, last: int) -> Signal:  # noqa: PLR0917
+    signal = _render(patient, run, rate)[first:last]
+    plus, *minus = (signal[:, lead] for lead in leads)
+    return plus - minus[0] if minus else plus
+
+
 def _record(patient: Patient, run: Run, montage: Montage, rate: float) -> Recording:
     if not (np.isfinite(rate) and rate >= 128):
         raise ValueError(f"Invalid rate: {rate} Hz, must be finite and at least 128 Hz")
     derivations = pick(TEN_TWENTY, montage).derivations
     leads = np.array([[index for index, _ in derivation.terms] for derivation in derivations]).T
     samples = round(run.seconds * rate)
-
-    def read(first: int, last: int) -> Signal:
-        signal = _render(patient, run, rate)[first:last]
-        plus, *minus = (signal[:, lead] for lead in leads)
-        return plus - minus[0] if minus else plus
-
     start = START + timedelta(seconds=run.number * run.seconds)
     events = tuple(Event(one.onset, one.duration, one.label) for one in run.seizures)
     return Recording(
         Layout(MONTAGES[montage], rate),
         samples,
-        read,
+        partial(_read, patient, run, rate, leads),
         name=f"sub-{patient.number:02d}_ses-01_task-szMonitoring_run-{run.number:02d}",
         subject=f"{patient.number:02d}",
         session="01",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -180,17 +180,17 @@ def _follow(epochs: int, preferences: Array, rng: Generator) -> list[int]:
     return stages
 
 
+def _read(night: Night, first: int, last: int) -> Signal:
+    return _render(night)[first:last].copy()
+
+
 def _record(night: Night) -> Recording:
     seconds = len(night.stages) * EPOCH
     names = tuple(SLEEP_STAGES[stage] for stage in night.stages)
-
-    def read(first: int, last: int) -> Signal:
-        return _render(night)[first:last].copy()
-
     return Recording(
         Layout(CHANNELS, RATE),
         round(seconds * RATE),
-        read,
+        partial(_read, night),
         name=f"sub-{night.sleeper.number:02d}_ses-{night.number:02d}_task-sleep_run-00",
         subject=f"{night.sleeper.number:02d}",
         session=f"{night.number:02d}",

@@ -49,9 +49,7 @@ class SeizureTask:
         }
         self.qualities: Mapping[str, Quality] = {
             "auroc": area,
-            "average_precision": lambda outputs, targets: average_precision(
-                targets, margin(outputs)
-            ),
+            "average_precision": precision,
         }
 
     def truth_of(self, recording: Recording) -> Truth | None:
@@ -127,9 +125,18 @@ def _weighted(losses: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor
 
 def area(outputs: Array, targets: Array) -> float:
     """Return the area under the ROC; minus the loss where that has no meaning."""
-    scores = margin(outputs)
-    value = auroc(targets, scores)
-    return value if not np.isnan(value) else -float(np.mean(np.logaddexp(0, scores)))
+    value = auroc(targets, margin(outputs))
+    return _less_loss(outputs, targets) if np.isnan(value) else value
+
+
+def precision(outputs: Array, targets: Array) -> float:
+    """Return the average precision; minus the loss where that has no meaning."""
+    value = average_precision(targets, margin(outputs))
+    return _less_loss(outputs, targets) if np.isnan(value) else value
+
+
+def _less_loss(outputs: Array, targets: Array) -> float:
+    return -float(np.mean(np.logaddexp(0, (1 - 2 * targets) * margin(outputs))))
 
 
 def platt(logits: Array, labels: Array) -> tuple[float, float]:

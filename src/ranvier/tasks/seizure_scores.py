@@ -298,7 +298,8 @@ def alarm_delays(
     Parameters
     ----------
     reference
-        Its seizures count, as annotated: neither joined nor cut.
+        Its seizures count, as annotated: neither joined nor cut. Those without a length, and those
+        after the end of the recording, do not count, as for the scorers.
     alarm_times
         Seconds from the recording's first sample, in any order.
     rules
@@ -310,6 +311,8 @@ def alarm_delays(
         In the order of the onsets; NaN for a seizure without an alarm.
     """
     onsets, ends = reference.seizures().intervals().T
+    counted = (ends > onsets) & ~(onsets >= reference.duration)
+    onsets, ends = onsets[counted], ends[counted]
     alarms = np.sort(np.append(alarm_times, np.inf))
     first = alarms[np.searchsorted(alarms, onsets - rules.tolerance_start)]
     return np.where(first <= ends + rules.tolerance_end, first - onsets, np.nan)
