@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import errno
 import math
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ranvier.formats.hed_score import (
-    clip_events,
-    read_events,
-    read_permitted_events,
-    write_events,
-    write_text,
-)
+from ranvier.formats.hed_score import clip_events, read_events, read_permitted_events, write_events
 from ranvier.truth import Event, Events
 
 HEADER = "onset\tduration\teventType\tconfidence\tchannels\tdateTime\trecordingDuration"
@@ -229,13 +221,3 @@ class TestClipping:
     def test_takes_the_signal_s_duration_where_none_is_known(self):
         events, notes = clip_events(Events((Event(1, 2),), math.nan), 10)
         assert (events.duration, notes) == (10, [])
-
-
-def test_a_full_disk_is_said_with_the_file_that_was_to_be_written(tmp_path, monkeypatch):
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(OSError, match=r"No space left on device: .*/a\.tsv'"):
-        write_text(tmp_path / "a.tsv", "text")
-    assert list(tmp_path.iterdir()) == []

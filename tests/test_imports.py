@@ -14,8 +14,8 @@ from ranvier.networks import NETWORKS
 ROOT = Path(__file__).parents[1] / "src" / "ranvier"
 
 ORDER = [
-    "truth", "seizure_types", "recording", "channels", "streaming", "counts", "formats",
-    "alone", "stored_recording", "signal_store", "datasets", "download", "simulate", "polyphase",
+    "writing", "truth", "seizure_types", "recording", "channels", "streaming", "counts", "formats",
+    "stored_recording", "signal_store", "datasets", "download", "simulate", "polyphase",
     "recursion", "signal", "features", "stages", "networks", "authors", "alarms", "decisions",
     "tasks", "splits", "certificate", "store", "official_split", "windows", "staged",
     "window_sampler", "import_paths", "schedules", "variations", "training", "lesson",

@@ -17,7 +17,6 @@ from safetensors.torch import save
 
 import ranvier as rv
 from ranvier.alarms import AlarmRule
-from ranvier.alone import alone
 from ranvier.decoder import weights_hash
 from ranvier.fit import Lesson
 from ranvier.fitting import prepare_annotated
@@ -30,6 +29,7 @@ from ranvier.stages import build
 from ranvier.tasks import make_task
 from ranvier.training import batches, stretches
 from ranvier.variations import vary
+from ranvier.writing import alone
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ranvier.formats.hed_score import replacing
+from ranvier.writing import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

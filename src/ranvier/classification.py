@@ -20,11 +20,11 @@ import numpy as np
 from ranvier.decisions import AlarmRule, MotionRule, StageRule, TypeRule
 from ranvier.decoding import Prediction
 from ranvier.fold_files import place_of
-from ranvier.formats.hed_score import replacing, write_text
 from ranvier.recording import Array
 from ranvier.scoring import score_predictions, shown
 from ranvier.tasks.seizure_scores import average
 from ranvier.truth import SLEEP_STAGES, Truth
+from ranvier.writing import replacing, write_text
 
 if TYPE_CHECKING:
     from ranvier.evaluation import Evaluation

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.formats.hed_score import replacing
 from ranvier.networks import NETWORKS
 from ranvier.recording import Array
+from ranvier.writing import replacing
 
 FORMAT = 2
 """Version of the decoder file that this version of Ranvier writes and reads."""

@@ -22,12 +22,12 @@ from ranvier.decisions import (
     alarm_times,
     make_decision,
 )
-from ranvier.formats.hed_score import replacing
 from ranvier.recording import COUNT, MICROVOLTS, Array, Layout, Recording
 from ranvier.runtime import pool_sites
 from ranvier.store import Prepared
 from ranvier.streaming import Pipeline, State, arrays_of
 from ranvier.truth import Events, Truth
+from ranvier.writing import replacing
 
 
 class Output(NamedTuple):

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ranvier.all_folds import AllFolds
-from ranvier.alone import alone
 from ranvier.baseline import Baseline, baseline_stages, fit_baseline
 from ranvier.beside import lag_tuning, predict_beside
 from ranvier.datasets import opened
@@ -58,6 +57,7 @@ from ranvier.starting import check_start
 from ranvier.store import Prepared, Stages, check_can_be_cut, stages_done
 from ranvier.thresholds import choose_threshold
 from ranvier.truth import Truth
+from ranvier.writing import alone
 
 __all__ = ["Evaluation", "FoldResult", "evaluate", "finite", "run_fold", "write_json"]
 

@@ -12,7 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ranvier.alone import alone
 from ranvier.certificate import Certificate
 from ranvier.datasets import opened
 from ranvier.decisions import AlarmRule
@@ -36,6 +35,7 @@ from ranvier.starting import check_start, start_network
 from ranvier.store import Prepared, Stages, check_can_be_cut, code_hash, prepare
 from ranvier.tasks import Task
 from ranvier.thresholds import choose_threshold
+from ranvier.writing import alone
 
 if TYPE_CHECKING:
     from ranvier.checkpoint import Progress

@@ -29,12 +29,12 @@ from ranvier.decoding import (
     rule_as_dict,
     rule_from,
 )
-from ranvier.formats.hed_score import write_text
 from ranvier.recipe import Recipe
 from ranvier.splits import PARTS, Fold
 from ranvier.training import Training
 from ranvier.truth import Truth
 from ranvier.truth_files import FORMS, file_name
+from ranvier.writing import write_text
 
 OTHER_KIND = "something is missing or of another kind than it must be"
 FOLD, FOLDS, RECIPE, TRUTH = "fold.json", "folds.json", "recipe.yaml", "truth"

@@ -10,7 +10,7 @@ from html import escape
 from math import isnan
 from pathlib import Path
 
-from ranvier.formats.hed_score import replacing
+from ranvier.writing import replacing
 
 UNKNOWN = "–"
 Cell = str | tuple[str, str]

@@ -18,9 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ranvier.alone import alone
 from ranvier.formats.archives import BROKEN
-from ranvier.formats.hed_score import replacing, write_text
 from ranvier.recording import Array, Recording
 from ranvier.stored_recording import (
     FLOATS,
@@ -32,6 +30,7 @@ from ranvier.stored_recording import (
     integers_of,
     unmapped,
 )
+from ranvier.writing import alone, replacing, write_text
 
 INDEX = "index.json"
 FORMAT = "ranvier store"

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.formats.hed_score import replacing
 from ranvier.recording import Array, Layout, Recording
 from ranvier.stages import build, coverages
 from ranvier.stored_recording import origin_of
 from ranvier.streaming import Pipeline
 from ranvier.truth import Truth
+from ranvier.writing import replacing
 
 BLOCK = 3600
 BLOCK_SECONDS = 300.0

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ranvier.formats.hed_score import COLUMNS, LABELS, MISSING, read_events, replacing, write_text
+from ranvier.formats.hed_score import COLUMNS, LABELS, MISSING, read_events
 from ranvier.formats.hypnogram_tables import PREFIX, UNKNOWN, write_hypnogram
 from ranvier.seizure_types import TypedSeizures
 from ranvier.truth import BACKGROUND, Event, Events, Hypnogram, Trajectory, Truth
+from ranvier.writing import replacing, write_text
 
 LONGEST_NAME = 200
 """Bytes of a recording's name that a file is called by."""

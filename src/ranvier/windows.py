@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ranvier.formats.hed_score import replacing
 from ranvier.recording import Recording, Signal
 from ranvier.signal_store import over
 from ranvier.stages import build
 from ranvier.store import Stages, code_hash, fingerprint
 from ranvier.stored_recording import Stored, unmapped
 from ranvier.streaming import State, pack_state, unpack_state
+from ranvier.writing import replacing
 
 SECONDS_BETWEEN_STATES = 60.0
 

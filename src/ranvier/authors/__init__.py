@@ -22,9 +22,9 @@ from zipfile import BadZipFile
 import numpy as np
 
 from ranvier.authors.files import read_npz, read_weights
-from ranvier.formats.hed_score import replacing
 from ranvier.networks import make_network
 from ranvier.networks.sizes import check_sizes
+from ranvier.writing import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor

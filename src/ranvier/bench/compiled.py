@@ -17,8 +17,8 @@ from ranvier.bench.steps import Clock, Steps, cuts_of
 from ranvier.decoder import Decoder
 from ranvier.export import export
 from ranvier.export.c_compiled import FLAGS
-from ranvier.formats.hed_score import write_text
 from ranvier.recording import Array, Recording
+from ranvier.writing import write_text
 
 COMPILER = "cc -O3 -march=native"
 

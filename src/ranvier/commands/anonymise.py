@@ -152,7 +152,7 @@ def _subject(path: Path) -> str:
 
 
 def _write_mapping(path: Path, copies: Mapping[Path, Path]) -> None:
-    from ranvier.formats.hed_score import write_text
+    from ranvier.writing import write_text
 
     rows = [("file", "copy"), *((str(file), copy.name) for file, copy in copies.items())]
     write_text(path, "".join("\t".join(row) + "\n" for row in rows))

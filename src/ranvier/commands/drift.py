@@ -29,7 +29,7 @@ def drift(*, data: str, out: str, recipe: Recipe, minutes: float = 2.0, threads:
     from ranvier.drift import drift_matrix
     from ranvier.evaluation import write_json
     from ranvier.figures_drift import as_file, drift_matrix_figure
-    from ranvier.formats.hed_score import replacing
+    from ranvier.writing import replacing
 
     check_folder(out)
     use_threads(threads)

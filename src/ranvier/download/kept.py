@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ranvier.download.remote import MARKS, RemoteFile
-from ranvier.formats.hed_score import write_text
+from ranvier.writing import write_text
 
 Mark = tuple[int, int, str]
 """Size in bytes, time of the last change in ns, and checksum of a file when it was compared."""

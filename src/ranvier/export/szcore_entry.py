@@ -15,8 +15,9 @@ from pathlib import Path
 from ranvier.decoder import load
 from ranvier.formats import repair_gain
 from ranvier.formats.edf import read_edf
-from ranvier.formats.hed_score import COLUMNS, MISSING, write_text
+from ranvier.formats.hed_score import COLUMNS, MISSING
 from ranvier.truth import BACKGROUND, Event, Events
+from ranvier.writing import write_text
 
 HEADER = "\t".join(COLUMNS)
 """The first line of a table, which the challenge looks at."""

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.formats.hed_score import replacing
 from ranvier.recording import Array
+from ranvier.writing import replacing
 
 Stored = Mapping[str, Array]
 """What an archive holds, by key."""

@@ -26,7 +26,6 @@ from ranvier.formats.hed_score import (
     read_permitted_events,
     tell_seizures,
     write_events,
-    write_text,
 )
 from ranvier.formats.hypnogram_tables import (
     clip_hypnogram,
@@ -37,6 +36,7 @@ from ranvier.formats.hypnogram_tables import (
 from ranvier.formats.stage_grid import naming
 from ranvier.recording import Layout, Recording
 from ranvier.truth import Events, Hypnogram
+from ranvier.writing import write_text
 
 SUFFIXES = (".edf", ".bdf")
 TASK, SLEEP_TASK = "szMonitoring", "sleep"

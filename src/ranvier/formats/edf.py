@@ -35,9 +35,10 @@ from ranvier.formats.edf_records import (
     place_records,
     records_of,
 )
-from ranvier.formats.hed_score import clip_events, replacing
+from ranvier.formats.hed_score import clip_events
 from ranvier.recording import Array, Layout, Recording, microvolts_per
 from ranvier.truth import SEIZURE, Event, Events, seizure_label
+from ranvier.writing import replacing
 
 _LONGEST_RECORD = 1e6
 _HIGHEST_RATE = 1e6

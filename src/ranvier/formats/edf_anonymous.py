@@ -26,9 +26,9 @@ from ranvier.formats.edf_header import (
     read_header,
 )
 from ranvier.formats.edf_records import annotation_bytes, map_records
-from ranvier.formats.hed_score import replacing
 from ranvier.formats.sleep_edf import MOVEMENT, PREFIX, late_by_headers
 from ranvier.truth import seizure_label
+from ranvier.writing import replacing
 
 NO_DATE, NO_TIME = "01.01.85", "00.00.00"
 _PLACES = {

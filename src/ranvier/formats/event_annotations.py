@@ -17,8 +17,8 @@ from pathlib import Path
 import edfio
 
 from ranvier.formats.edf import check_start
-from ranvier.formats.hed_score import replacing
 from ranvier.truth import SEIZURE, Event, Events
+from ranvier.writing import replacing
 
 SEIZURE_TEXT, END_TEXT, CONFIDENCE_TEXT = "seizure", "Recording ends", "confidence"
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TypeVar
 
 from ranvier.seizure_types import code_of
 from ranvier.truth import BACKGROUND, Event, Events, seizure_label
+from ranvier.writing import write_text
 
 COLUMNS = tuple("onset duration eventType confidence channels dateTime recordingDuration".split())
 """The columns of the standard, in its order."""
@@ -333,27 +333,3 @@ def _clipped(event: Event, duration: float) -> Event:
 
 def _times(events: Sequence[Event]) -> str:
     return ", ".join(f"{event.label} {event.onset:.2f}-{event.end:.2f} s" for event in events)
-
-
-@contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary name beside ``path``, whose file takes its place if all goes well."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        if error.errno is None or error.filename not in (None, str(temporary)):
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: str | os.PathLike[str], text: str) -> Path:
-    """Write a text file in one go, as UTF-8 with line feeds."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-    return Path(path)

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ranvier.formats.hed_score import LABELS, read_events, write_text
+from ranvier.formats.hed_score import LABELS, read_events
 from ranvier.formats.stage_grid import Run, place_runs
 from ranvier.truth import SLEEP_STAGES, Event, Events, Hypnogram
+from ranvier.writing import write_text
 
 COLUMNS = ("onset", "duration", LABELS[1])
 PREFIX, UNKNOWN = "sleep_stage_", "unknown"

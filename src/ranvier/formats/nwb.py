@@ -18,7 +18,6 @@ import numpy as np
 
 from ranvier.formats.archives import Stored, load_archive
 from ranvier.formats.hdf5 import needed
-from ranvier.formats.hed_score import replacing
 from ranvier.formats.movement_series import Movement, movement_of, overlap, preference
 from ranvier.formats.own_process import in_own_process
 from ranvier.formats.spike_files import (
@@ -30,6 +29,7 @@ from ranvier.formats.spike_files import (
 )
 from ranvier.recording import Array, Recording
 from ranvier.truth import merge_overlapping
+from ranvier.writing import replacing
 
 PLACES = ("processing", "acquisition")
 MOST_VALUES = 300_000_000

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NoReturn
 from xml.etree import ElementTree as ET
 
-from ranvier.formats.hed_score import write_text
 from ranvier.formats.stage_grid import (
     MOST_EPOCHS,
     USUAL_EPOCH,
@@ -30,6 +29,7 @@ from ranvier.formats.stage_grid import (
     whole_hypnogram,
 )
 from ranvier.truth import Hypnogram
+from ranvier.writing import write_text
 
 STUDY, ANNOTATION = "CMPStudyConfig", "PSGAnnotation"
 MOST_BYTES = 100_000_000

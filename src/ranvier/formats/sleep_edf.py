@@ -21,7 +21,6 @@ import edfio
 
 from ranvier.formats.edf import check_start, first_onset, header_code, read_annotations
 from ranvier.formats.edf_header import Header, read_header
-from ranvier.formats.hed_score import replacing
 from ranvier.formats.hypnogram_tables import clip_hypnogram
 from ranvier.formats.stage_grid import (
     LABELS,
@@ -35,6 +34,7 @@ from ranvier.formats.stage_grid import (
 )
 from ranvier.recording import Recording
 from ranvier.truth import Hypnogram
+from ranvier.writing import replacing
 
 PREFIX, MOVEMENT, PARTNER = "sleep stage", "movement time", "-Hypnogram.edf"
 _STAGES = LABELS | {"1": "N1", "2": "N2", "3": "N3", "4": "N3"}

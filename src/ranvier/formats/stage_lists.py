@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.formats.hed_score import number_of, write_text
+from ranvier.formats.hed_score import number_of
 from ranvier.formats.stage_grid import (
     UNSCORED,
     USUAL_EPOCH,
@@ -32,6 +32,7 @@ from ranvier.formats.stage_grid import (
     whole_hypnogram,
 )
 from ranvier.truth import SLEEP_STAGES, Hypnogram
+from ranvier.writing import write_text
 
 _PROBABILITIES = tuple(f"p_{stage}" for stage in SLEEP_STAGES)
 _SHORT = {"p_R": "p_REM"}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ranvier.formats.hed_score import write_text
 from ranvier.truth import Trajectory
+from ranvier.writing import write_text
 
 
 def write_trajectory(path: Path, trajectory: Trajectory) -> Path:

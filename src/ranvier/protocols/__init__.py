@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier.alone import alone
 from ranvier.datasets import opened
 from ranvier.fit import fit
 from ranvier.fitting import (
@@ -38,6 +37,7 @@ from ranvier.starting import start_network
 from ranvier.store import Prepared, Stages
 from ranvier.tasks import Task
 from ranvier.tasks.sleep import SleepTask
+from ranvier.writing import alone
 
 if TYPE_CHECKING:
     from ranvier.formats import Source
