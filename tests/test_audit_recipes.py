@@ -27,7 +27,7 @@ TINY = {
     "cnn_lstm": {"window": 6, "filters": 3, "dense": 8, "hidden": 6},
     "dcrnn": {"window": 6, "hidden": 6},
     "gru": {"hidden": 8},
-    "inception": {"window": 256, "hop": 250, "pooling": ("max",), "upsample": 1, "double": False},
+    "inception": {"pooling": ("max",), "upsample": 1, "double": False},
     "lstm": {"hidden": 6, "warm_up": 1},
     "r_transformer": {"window": 256, "hidden": 8, "heads": 2, "kernel": 3},
     "rest": {"hidden": 8},

@@ -195,9 +195,17 @@ def test_rest_is_small(tmp_path):
     assert 300_000 < one["operations of rest"] < 400_000
 
 
+def in_float64(recording):
+    """Return a recording whose samples are filtered and resampled as float64."""
+    return replace(recording, reader=lambda *span: recording.reader(*span).astype(float))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("flags", [(), ("-O3", "-march=native", "-ffp-contract=fast")], ids=str)
 def test_an_hour_has_the_probabilities_and_alarms_of_python(tmp_path, decoder, flags):
     made = library(decoder, tmp_path, *flags)
     for recording in simulate_patient(9, minutes=60, seed=9):
-        assert_same(decoder.predict(recording), made.answers(recording.read()))
+        found = made.answers(recording.read())
+        assert_same(decoder.predict(in_float64(recording)), found, atol=1e-5)
+        # Where a frequency is missing by chance, float32 has few digits of its logarithm.
+        assert_same(decoder.predict(recording), found, atol=1e-3)

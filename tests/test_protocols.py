@@ -265,5 +265,5 @@ def test_the_command_prints_both_and_writes_no_decoder(bids, tmp_path, capsys):
     assert "leaking (clips shuffled)" in said
     assert f"clips shuffled: Leak: {LEAKS[SHUFFLED]}." in said
     written = {path.name for path in tmp_path.iterdir()}
-    assert written == {"prepared", "protocols.json"}
+    assert written == {".lock", "prepared", "protocols.json"}
     assert not list(tmp_path.rglob("*.ranvier")) + list(tmp_path.rglob("*.safetensors"))

@@ -108,16 +108,18 @@ def _first_changed(seen: Mapping[str, Sequence[Early]]) -> str:
 def _ask_length(
     trained: Trained, recording: Recording, before: Mapping[str, Outputs], cuts: Sequence[int]
 ) -> Found:
-    """End the recording at each cut, and ask whether an output from before changes."""
-    rate = recording.layout.rate
-    try:
-        seen = _look(trained, recording, before, cuts, lambda cut: recording.until(cut / rate))
-    except ValueError:
-        return Found(unasked="the pipeline refuses a shorter recording")
-    if not (where := _first_changed(seen)):
-        return Found()
-    text = f"the {where} change with how long the recording is"
-    return Found((Fault("length of the recording", text),))
+    """End the recording at each cut that leaves enough, and ask whether an output changes."""
+    rate, asked = recording.layout.rate, False
+    for cut in cuts:
+        try:
+            seen = _look(trained, recording, before, [cut], lambda cut: recording.until(cut / rate))
+        except ValueError:
+            continue
+        asked = True
+        if where := _first_changed(seen):
+            text = f"the {where} change with how long the recording is"
+            return Found((Fault("length of the recording", text),))
+    return Found(unasked="" if asked else "the pipeline refuses a shorter recording")
 
 
 def _far(where: str, seen: Sequence[Early]) -> Fault | None:
