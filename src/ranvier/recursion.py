@@ -151,22 +151,21 @@ class Recursion:
         """
         before, known = begun.shape[2], begun.shape[2] + chunk.shape[2]
         full, groups = known // GROUP, -(-known // GROUP)
-        signal = np.empty((*chunk.shape[:2], groups * GROUP), chunk.dtype)
-        signal[..., :before], signal[..., before:known], signal[..., known:] = begun, chunk, 0
+        signal = chunk if not before and full == groups else _filled(begun, chunk, groups * GROUP)
         begun = signal[..., full * GROUP : known].copy()
         last = signal[..., GROUP - 1 : known : GROUP]
         references = np.concatenate([reference[..., None], last], axis=2, dtype=chunk.dtype)
-        by_group = signal.reshape(*signal.shape[:2], groups, GROUP)
-        by_group -= references[..., :groups, None]
-        signal[..., known:] = 0
+        if full < groups:
+            signal[..., known:] = references[..., full:]
+        outputs, states = self._groups(signal, references, state)
         references = references.astype(float)
-        outputs, states = self._groups(signal, state, -np.diff(references, axis=2))
         if self.gain:
-            outputs.reshape(by_group.shape)[:] += self.gain * references[..., :groups, None]
+            by_group = outputs.reshape(*outputs.shape[:2], groups, GROUP)
+            by_group += self.gain * references[..., :groups, None]
         after = states[:, full].copy(), begun, references[..., full].copy()
         return outputs[..., before:known], *after
 
-    def _groups(self, signal: Array, state: Array, falls: Array) -> tuple[Array, Array]:
+    def _groups(self, signal: Array, references: Array, state: Array) -> tuple[Array, Array]:
         """Return the outputs of groups, and the states where they and the one after them begin."""
         (batch, channels, samples), kind = signal.shape, signal.dtype
         groups, rows = samples // GROUP, channels * BLOCKS
@@ -174,7 +173,9 @@ class Recursion:
         outputs, added, _ = (one.astype(kind, copy=False) for one in self.weights)
         blocks = np.empty((batch, groups, rows, len(outputs)), kind)
         places = blocks.reshape(batch, groups, channels, BLOCKS, -1)
-        places[..., :BLOCK] = signal.reshape(shape).swapaxes(1, 2)
+        taken = references[..., :groups, None, None]
+        np.subtract(signal.reshape(shape), taken, out=places[..., :BLOCK].swapaxes(1, 2))
+        falls = -np.diff(references.astype(float), axis=2)
         starts, states = self._states(blocks[..., :BLOCK] @ added, state, falls)
         places[..., BLOCK:] = starts
         found = (blocks @ outputs).reshape(places[..., :BLOCK].shape)
@@ -195,13 +196,24 @@ class Recursion:
             weights[:, -states:].copy(),
             weights[:, :-states].astype(added.dtype, copy=False),
         )
-        shifts = falls.transpose(2, 0, 1)[..., None] * self.shift
-        now, after = (one.swapaxes(0, 1)[: len(shifts)] for one in (sources, known[:, 1:]))
-        for source, state_after, shift in zip(now, after, shifts, strict=True):
+        shifts = falls.transpose(0, 2, 1)[..., None] * self.shift
+        full = shifts.shape[1]
+        sources[:, :full, :, -states:] += (
+            shifts  # what the last block adds is in the state after it
+        )
+        now, after = (one.swapaxes(0, 1)[:full] for one in (sources, known[:, 1:]))
+        for source, state_after in zip(now, after, strict=True):
             np.matmul(source, end, out=state_after)
-            np.add(state_after, shift, out=state_after)
         starts = sources[:, :groups].astype(added.dtype, copy=False) @ within
         return starts.reshape(batch, groups, channels, BLOCKS, states), known
+
+
+def _filled(begun: Array, chunk: Array, samples: int) -> Array:
+    """Return samples that have come before and those of a chunk, with room behind them."""
+    before, known = begun.shape[2], begun.shape[2] + chunk.shape[2]
+    signal = np.empty((*chunk.shape[:2], samples), chunk.dtype)
+    signal[..., :before], signal[..., before:known] = begun, chunk
+    return signal
 
 
 def _independent(reached: Array) -> tuple[Array, Array]:

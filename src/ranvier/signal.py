@@ -18,7 +18,7 @@ from ranvier.channels import MONTAGES, Coverage, pick
 from ranvier.polyphase import Polyphase
 from ranvier.recording import Array, Layout
 from ranvier.recursion import Recursion
-from ranvier.streaming import Stage, State, exact_ratio, in_own_precision, takes
+from ranvier.streaming import Stage, State, exact_ratio, in_own_precision, takes, takes_all
 
 MOST_ORDER = 20
 """Of a filter; what is steeper than any use of it takes long to design."""
@@ -232,12 +232,12 @@ class Filter(Stage):
         if not signal.size:
             return signal.swapaxes(1, 2), state
         *carried, last = state
-        valid = takes(signal)
         if np.isnan(last).any():
-            carried = _started(carried, np.isnan(last), _first_valid(signal, valid))
-        if valid.all():
+            carried = _started(carried, np.isnan(last), _first_valid(signal, takes(signal)))
+        if takes_all(signal):
             output, *carried = self.recursion.step(signal, *carried)
             return output.swapaxes(1, 2), (*carried, signal[..., -1].astype(float))
+        valid = takes(signal)
         held = _hold(signal, valid, last)
         newest, first = held[..., -1].astype(float), carried[2][..., None].astype(signal.dtype)
         output, *carried = self.recursion.step(np.where(np.isnan(held), first, held), *carried)
