@@ -29,6 +29,7 @@ from ranvier.decoding import (
     rule_as_dict,
     rule_from,
 )
+from ranvier.formats import FOLDS
 from ranvier.recipe import Recipe
 from ranvier.splits import PARTS, Fold
 from ranvier.training import Training
@@ -37,7 +38,7 @@ from ranvier.truth_files import FORMS, file_name
 from ranvier.writing import write_text
 
 OTHER_KIND = "something is missing or of another kind than it must be"
-FOLD, FOLDS, RECIPE, TRUTH = "fold.json", "folds.json", "recipe.yaml", "truth"
+FOLD, RECIPE, TRUTH = "fold.json", "recipe.yaml", "truth"
 RESCORED = "rescored"
 RUN_AGAIN = "run ranvier evaluate on the recordings once more, which keeps all that is needed"
 

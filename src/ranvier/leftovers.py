@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ranvier.fold_files import FOLD, FOLDS, RESCORED, TRUTH, read_json
+from ranvier.fold_files import FOLD, RESCORED, TRUTH, read_json
+from ranvier.formats import FOLDS
 
 OF_FOLD = (
     FOLD, "decoder.ranvier", "predictions.npz", "baseline.npz", "checkpoint.safetensors", "log.txt",

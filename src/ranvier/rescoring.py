@@ -12,7 +12,6 @@ from ranvier.certificate import Certificate
 from ranvier.decisions import AlarmRule, Rule
 from ranvier.evaluation import Evaluation
 from ranvier.fold_files import (
-    FOLDS,
     FoldResult,
     key_of,
     read_fold,
@@ -21,6 +20,7 @@ from ranvier.fold_files import (
     reading,
     write_json,
 )
+from ranvier.formats import FOLDS
 from ranvier.live.runner import Certified
 
 LIVE = "live.json"

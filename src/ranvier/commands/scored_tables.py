@@ -84,17 +84,15 @@ def _said_of(recording: Recording) -> list[str]:
 def recordings_in(path: Path) -> list[Recording]:
     """Open the recordings of a folder, or the file if it is one; none of a table."""
     from ranvier.datasets import read
-    from ranvier.formats import find_files
+    from ranvier.formats import NothingFoundError, find_files
     from ranvier.signal_store import is_store
 
     if not path.is_dir():
         return [] if path.suffix.lower() == ".tsv" else read(path)
     try:
         return read(path) if is_store(path) or find_files(path) else []
-    except ValueError as error:
-        if "No recordings found" in str(error):
-            return []
-        raise
+    except NothingFoundError:
+        return []
 
 
 def detected_in(path: Path, annotated: Mapping[str, Annotated]) -> tuple[dict[str, Events], Notes]:

@@ -128,11 +128,15 @@ IN_FOLDERS = (
 )
 """What counts as a recording in a folder; later ones only where there is none of those before."""
 
-RESULTS = "folds.json"
+FOLDS = "folds.json"
 """Lies in a folder that ``ranvier evaluate`` has written to."""
 
 SPREAD_IN_VOLTS = 0.01
 PLAUSIBLE_SPREAD = (0.1, 10_000.0)
+
+
+class NothingFoundError(ValueError):
+    """A folder has no recordings."""
 
 
 def read(source: Source, *, subject: str = "") -> list[Recording]:
@@ -195,8 +199,10 @@ def find_files(path: str | os.PathLike[str]) -> list[Path]:
 
     Raises
     ------
-    ValueError
+    NothingFoundError
         If a folder has none.
+    ValueError
+        If the path is empty.
     """
     path = named_path(path)
     if not path.is_dir():
@@ -207,7 +213,7 @@ def find_files(path: str | os.PathLike[str]) -> list[Path]:
     found = ([file for file in below if _is_recording(file, kinds)] for kinds in IN_FOLDERS)
     files = bids_files(path) or next(filter(None, found), [])
     if not files:
-        raise ValueError(
+        raise NothingFoundError(
             f"No recordings found in {path}, expected EDF or BDF files, a BIDS folder, .npz, "
             ".nwb, .mat, .tfrecord or .h5 files"
         )
@@ -229,7 +235,7 @@ def named_path(path: str | os.PathLike[str]) -> Path:
 
 def _without_results(folder: Path) -> list[Path]:
     below = sorted(folder.rglob("*"))
-    results = {one.parent for one in below if one.name == RESULTS} - {folder}
+    results = {one.parent for one in below if one.name == FOLDS} - {folder}
     return [one for one in below if results.isdisjoint(one.parents)]
 
 

@@ -103,11 +103,7 @@ def read_annotations(path: str | os.PathLike[str]) -> list[tuple[float, float, s
     ValueError
         If the file cannot be read, in one sentence that names it.
     """
-    path = Path(path)
-    with _naming(path):
-        header = read_header(path)
-        stored, _ = map_records(path, header)
-    return [found for row in annotation_bytes(header, stored) for found in parse_annotations(row)]
+    return [found for row in _annotation_rows(Path(path)) for found in parse_annotations(row)]
 
 
 def first_onset(path: str | os.PathLike[str]) -> float:
@@ -118,11 +114,14 @@ def first_onset(path: str | os.PathLike[str]) -> float:
     ValueError
         If the file cannot be read, in one sentence that names it.
     """
-    path = Path(path)
+    return _offset(_annotation_rows(Path(path), 1))
+
+
+def _annotation_rows(path: Path, records: int | None = None) -> Sequence[bytes]:
+    """Return what stands in the annotation channels of all records, or of the first ones."""
     with _naming(path):
         header = read_header(path)
-        rows = annotation_bytes(header, map_records(path, header)[0][:1])
-    return _offset(rows)
+        return annotation_bytes(header, map_records(path, header)[0][:records])
 
 
 def _offset(rows: Sequence[bytes]) -> float:

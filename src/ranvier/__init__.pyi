@@ -1,0 +1,32 @@
+from ranvier.datasets import read as read
+from ranvier.decisions import AlarmRule as AlarmRule
+from ranvier.decoder import Decoder as Decoder
+from ranvier.decoder import load as load
+from ranvier.evaluation import Evaluation as Evaluation
+from ranvier.evaluation import evaluate as evaluate
+from ranvier.fitting import train as train
+from ranvier.formats import read_events as read_events
+from ranvier.formats import write_bids as write_bids
+from ranvier.formats import write_edf as write_edf
+from ranvier.formats import write_events as write_events
+from ranvier.live.runner import certify as certify
+from ranvier.personal import personalise as personalise
+from ranvier.personal.gains import personalised_scores as personalised_scores
+from ranvier.recipe import Recipe as Recipe
+from ranvier.recording import Layout as Layout
+from ranvier.recording import Recording as Recording
+from ranvier.rescoring import load_evaluation as load_evaluation
+from ranvier.simulate import simulate_nights as simulate_nights
+from ranvier.simulate import simulate_reaches as simulate_reaches
+from ranvier.simulate import simulate_seizures as simulate_seizures
+from ranvier.streaming import Pipeline as Pipeline
+from ranvier.streaming import Stage as Stage
+from ranvier.tasks.seizure_scores import score as score
+from ranvier.timesteps import select_timesteps as select_timesteps
+from ranvier.training import Training as Training
+from ranvier.truth import Event as Event
+from ranvier.truth import Events as Events
+from ranvier.truth import Hypnogram as Hypnogram
+from ranvier.truth import Trajectory as Trajectory
+
+__version__: str
