@@ -15,7 +15,7 @@ from ranvier.decoder import Decoder
 from ranvier.recording import Layout, Recording, Signal
 from ranvier.scoring import score_predictions
 from ranvier.scoring.seizure import SeizureScores, SubjectScore
-from ranvier.splits import person
+from ranvier.splits import patient
 from ranvier.tasks.seizure_events import pool
 from ranvier.tasks.seizure_scores import auroc, bootstrap_interval
 
@@ -115,8 +115,8 @@ def cost_of_missing(
 
 def _known(decoder: Decoder, recordings: Sequence[Recording]) -> tuple[str, ...]:
     fold = decoder.provenance.get("certificate", {}).get("fold", {})
-    learnt = {person(one) for part in ("train", "validation") for one in fold.get(part, ())}
-    return tuple(sorted({one.subject for one in recordings if person(one.subject) in learnt}))
+    learnt = {patient(one) for part in ("train", "validation") for one in fold.get(part, ())}
+    return tuple(sorted({one.subject for one in recordings if patient(one.subject) in learnt}))
 
 
 def decode_and_score(
