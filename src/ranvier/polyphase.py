@@ -7,6 +7,7 @@ each of these products always has the same shape, so that the order of its sums 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -18,12 +19,20 @@ from ranvier.recording import Array
 MOST_IN_PIECE = 16
 """Outputs that are computed by one product."""
 
+EVEN = 4
+"""Of three channels or more a multiple is best: a product of 23 takes longer than one of 24."""
+
+
+def even_channels(channels: int) -> int:
+    """Return for how many channels the sums are best computed."""
+    return channels if channels < EVEN - 1 else -(-channels // EVEN) * EVEN
+
 
 class Piece(NamedTuple):
     """Neighbouring outputs as weighted sums of the same samples.
 
     ``first`` is the first of these samples; it and ``outputs`` are counted from the beginning of a
-    cycle. ``weights``, and ``support``, 1 where there is a weight, are (output, sample).
+    cycle. ``weights``, and ``support``, 1 where there is a weight, are (sample, output).
     """
 
     outputs: slice
@@ -57,13 +66,13 @@ class Polyphase:
     @cached_property
     def pieces(self) -> list[Piece]:
         """The outputs of a cycle, some at a time."""
-        count = -(-self.cycle[0] // MOST_IN_PIECE)
-        return [self._piece(part.tolist()) for part in np.array_split(range(self.cycle[0]), count)]
+        outputs = range(self.cycle[0])
+        return [self._piece(outputs[n : n + MOST_IN_PIECE]) for n in outputs[::MOST_IN_PIECE]]
 
-    def _piece(self, outputs: list[int]) -> Piece:
+    def _piece(self, outputs: Sequence[int]) -> Piece:
         first = -((len(self.taps) - 1 - outputs[0] * self.down) // self.up)
         samples = np.arange(first, outputs[-1] * self.down // self.up + 1)
-        places = np.array(outputs)[:, None] * self.down - samples * self.up
+        places = np.array(outputs) * self.down - samples[:, None] * self.up
         inside = (places >= 0) & (places < len(self.taps))
         weights = np.where(inside, self.taps[np.where(inside, places, 0)], 0.0)
         return Piece(slice(outputs[0], outputs[-1] + 1), first, weights, inside.astype(float))
@@ -90,7 +99,7 @@ class Polyphase:
         Returns
         -------
         Array
-            (batch, output, channel), in the precision of the signal.
+            (batch, channel, output), in the precision of the signal.
         """
         valid = np.isfinite(signal)
         if valid.all():
@@ -105,23 +114,24 @@ class Polyphase:
     ) -> Array:
         outputs, samples = self.cycle
         cycles = range(first // outputs, -(-stop // outputs))
-        sums = np.empty((len(signal), len(cycles), outputs, signal.shape[1]), signal.dtype)
+        sums = np.empty((*signal.shape[:2], len(cycles), outputs), signal.dtype)
+        by_cycle = sums.swapaxes(1, 2)
         for piece in self.pieces:
             start = (first - piece.outputs.stop) // outputs + 1
             end = -((piece.outputs.start - stop) // outputs)
             if start < end:
                 since = signal[..., start * samples + piece.first - begin :]
                 weights = (piece.support if support else piece.weights).astype(signal.dtype)
-                windows = _windows(since, end - start, samples, weights.shape[1])
+                windows = _windows(since, end - start, samples, len(weights))
                 rows = slice(start - cycles.start, end - cycles.start)
-                np.matmul(weights, windows, out=sums[:, rows, piece.outputs])
+                np.matmul(windows, weights, out=by_cycle[:, rows, :, piece.outputs])
         gone = cycles.start * outputs
-        return sums.reshape(len(signal), -1, signal.shape[1])[:, first - gone : stop - gone]
+        return sums.reshape(*signal.shape[:2], -1)[..., first - gone : stop - gone]
 
 
 def _windows(signal: Array, count: int, hop: int, width: int) -> Array:
-    """View (batch, channel, sample) as (batch, window, sample, channel)."""
+    """View (batch, channel, sample) as (batch, window, channel, sample)."""
     batch, channel, sample = signal.strides
-    shape = (len(signal), count, width, signal.shape[1])
-    strides = (batch, hop * sample, sample, channel)
+    shape = (len(signal), count, signal.shape[1], width)
+    strides = (batch, hop * sample, channel, sample)
     return np.lib.stride_tricks.as_strided(signal, shape, strides, writeable=False)

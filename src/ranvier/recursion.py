@@ -31,6 +31,9 @@ GROUP = BLOCKS * BLOCK
 DOUBLINGS = 64
 """A filter must have faded after two to this power samples."""
 
+FADED = 1e-100
+"""What is left of a state that needs no further look; its square is nothing beside 1."""
+
 UNREACHED = 1e-13
 """Share of a section's larger state up to which the other is none, as in one of first order."""
 
@@ -85,6 +88,8 @@ class Recursion:
             for _ in range(DOUBLINGS):
                 reached = np.linalg.qr(np.vstack([reached, reached @ power])).R
                 power = power @ power
+                if np.abs(power).max() < FADED:
+                    break
         if not np.abs(power).max() < 1:
             raise ValueError(
                 f"Invalid filter: {len(self.sections)} sections that grow without end, must fade; "
@@ -160,7 +165,7 @@ class Recursion:
         outputs, states = self._groups(signal, references, state)
         references = references.astype(float)
         if self.gain:
-            by_group = outputs.reshape(*outputs.shape[:2], groups, GROUP)
+            by_group = _by_group(outputs)
             by_group += self.gain * references[..., :groups, None]
         after = states[:, full].copy(), begun, references[..., full].copy()
         return outputs[..., before:known], *after
@@ -169,17 +174,18 @@ class Recursion:
         """Return the outputs of groups, and the states where they and the one after them begin."""
         (batch, channels, samples), kind = signal.shape, signal.dtype
         groups, rows = samples // GROUP, channels * BLOCKS
-        shape = (batch, channels, groups, BLOCKS, BLOCK)
+        shape = (batch, groups, channels, GROUP)
         outputs, added, _ = (one.astype(kind, copy=False) for one in self.weights)
-        blocks = np.empty((batch, groups, rows, len(outputs)), kind)
-        places = blocks.reshape(batch, groups, channels, BLOCKS, -1)
-        taken = references[..., :groups, None, None]
-        np.subtract(signal.reshape(shape), taken, out=places[..., :BLOCK].swapaxes(1, 2))
+        left, filtered = np.empty(shape, kind), np.empty(signal.shape, kind)
+        taken = references[..., :groups, None]
+        np.subtract(_by_group(signal), taken, out=left.swapaxes(1, 2))
+        blocks = left.reshape(batch, groups, rows, BLOCK)
         falls = -np.diff(references.astype(float), axis=2)
-        starts, states = self._states(blocks[..., :BLOCK] @ added, state, falls)
-        places[..., BLOCK:] = starts
-        found = (blocks @ outputs).reshape(places[..., :BLOCK].shape)
-        return found.swapaxes(1, 2).reshape(signal.shape), states
+        starts, states = self._states(blocks @ added, state, falls)
+        now, past = blocks @ outputs[:BLOCK], starts @ outputs[BLOCK:]
+        out = _by_group(filtered).swapaxes(1, 2)
+        np.add(now.reshape(shape), past.reshape(shape), out=out)
+        return filtered, states
 
     def _states(self, added: Array, state: Array, falls: Array) -> tuple[Array, Array]:
         """Return the states where blocks begin, and those where groups begin.
@@ -205,7 +211,12 @@ class Recursion:
         for source, state_after in zip(now, after, strict=True):
             np.matmul(source, end, out=state_after)
         starts = sources[:, :groups].astype(added.dtype, copy=False) @ within
-        return starts.reshape(batch, groups, channels, BLOCKS, states), known
+        return starts.reshape(batch, groups, -1, states), known
+
+
+def _by_group(signal: Array) -> Array:
+    """View (batch, channel, sample) as (batch, channel, group, sample)."""
+    return signal.reshape(*signal.shape[:2], -1, GROUP)
 
 
 def _filled(begun: Array, chunk: Array, samples: int) -> Array:

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from ranvier.channels import MONTAGES, Coverage, pick
-from ranvier.polyphase import Polyphase
+from ranvier.polyphase import Polyphase, even_channels
 from ranvier.recording import Array, Layout
 from ranvier.recursion import Recursion
 from ranvier.streaming import Stage, State, exact_ratio, in_own_precision, takes, takes_all
@@ -351,15 +351,16 @@ class Resample(Stage):
             kept = np.repeat(chunk[:, 0, :, None], -self.polyphase.oldest(0), axis=2)
         begin, now = int(seen) - kept.shape[2], int(seen) + chunk.shape[1]
         first, stop = self.outputs(int(seen)), self.outputs(now)
-        signal = _joined(kept, chunk.swapaxes(1, 2), self.polyphase.cycle[1])
-        filtered = self.polyphase.outputs(signal, begin, first, stop)
+        signal, channels = self._joined(kept, chunk.swapaxes(1, 2)), chunk.shape[2]
+        filtered = self.polyphase.outputs(signal, begin, first, stop)[:, :channels]
         needed = slice(self.polyphase.oldest(stop) - begin, now - begin)
-        return filtered, (signal[..., needed].copy(), np.array(now))
+        return filtered.swapaxes(1, 2), (signal[:, :channels, needed].copy(), np.array(now))
 
-
-def _joined(kept: Array, chunk: Array, room: int) -> Array:
-    """Put what was kept before a chunk, (batch, channel, sample), and zeros after it."""
-    before, known = kept.shape[2], kept.shape[2] + chunk.shape[2]
-    signal = np.empty((*chunk.shape[:2], known + room), chunk.dtype)
-    signal[..., :before], signal[..., before:known], signal[..., known:] = kept, chunk, 0.0
-    return signal
+    def _joined(self, kept: Array, chunk: Array) -> Array:
+        """Put what was kept before a chunk, (batch, channel, sample), and zeros around it."""
+        (batch, channels, before), known = kept.shape, kept.shape[2] + chunk.shape[2]
+        shape = batch, even_channels(channels), known + self.polyphase.cycle[1]
+        signal = np.empty(shape, chunk.dtype)
+        signal[:, :channels, :before], signal[:, :channels, before:known] = kept, chunk
+        signal[..., known:], signal[:, channels:] = 0.0, 0.0
+        return signal

@@ -78,8 +78,8 @@ class Records:
         start, stop = first // self.samples, -(-last // self.samples)
         block = self.records[start:stop, self.selection]
         digital = _join_bytes(block) if block.ndim == 4 else block
-        signal = np.empty((len(self.gain), len(digital), self.samples), np.float32)
-        np.multiply(digital.transpose(1, 0, 2), self.gain, out=signal)
+        signal = digital.transpose(1, 0, 2).astype(np.float32, order="C")
+        signal *= self.gain
         inside = slice(first - start * self.samples, last - start * self.samples)
         asked = signal.reshape(len(signal), -1)[:, inside]
         asked += self.offset[:, 0]
