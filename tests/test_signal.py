@@ -1,5 +1,10 @@
 """What the stages do to a signal, against independent forms."""
 
+import os
+import platform
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy import signal as reference
@@ -261,3 +266,54 @@ def test_a_lead_is_flat_once_it_has_not_changed_for_so_long():
     signal[10:35] = 9.0
     flat = np.isnan(run(MarkFlat(ONE, seconds=10 / 256), signal)[:, 0])
     assert np.flatnonzero(flat).tolist() == list(range(19, 35))
+
+
+def _flat(signal: np.ndarray, count: int) -> list[bool]:
+    """Return where as many samples as count have each been what the one before was."""
+    unchanged, found = 0, []
+    for sample, before in zip(signal, [np.nan, *signal], strict=False):
+        unchanged = unchanged + 1 if sample == before else 0
+        found.append(unchanged >= count)
+    return found
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 16, 100])
+def test_marks_are_those_of_counting_one_by_one_wherever_the_signal_is_cut(count):
+    rng = np.random.default_rng(count)
+    stage = MarkFlat(Layout(("Fp1", "Fp2", "Cz"), 256.0), seconds=count / 256)
+    signal = rng.integers(0, 2, (2, 500, 3)).astype(float)
+    signal[0, 100:260, 1], signal[1, :150, 2], signal[:, 300:320, 0] = 5.0, 5.0, np.nan
+    state, parts = stage.initial_state(2), []
+    for part in np.split(signal, sorted(rng.integers(0, 500, 9)), axis=1):
+        output, state = stage.step(part, state)
+        parts.append(output)
+    marked = np.isnan(np.concatenate(parts, axis=1))
+    for row, channel in np.ndindex(2, 3):
+        expected = _flat(signal[row, :, channel], count) | np.isnan(signal[row, :, channel])
+        np.testing.assert_array_equal(marked[row, :, channel], expected)
+
+
+STEPS = """
+import resource
+import numpy as np
+from ranvier import Layout
+from ranvier.channels import TEN_TWENTY
+from ranvier.recipe import packaged_recipe
+from ranvier.stages import build
+
+pipeline = build(packaged_recipe("seizure", "rest").stages, Layout(tuple(TEN_TWENTY), 256.0))
+chunk = np.random.default_rng(0).normal(0, 20, (1, 60 * 256, len(TEN_TWENTY))).astype(np.float32)
+state, faults = pipeline.initial_state(1), []
+for _ in range(14):
+    _, state = pipeline.step(chunk, state)
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+print(faults[-1] - faults[3])
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other libraries have other rules")
+def test_a_step_takes_the_memory_that_the_steps_before_have_freed():
+    usual = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    words = [sys.executable, "-c", STEPS]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env=usual)
+    assert int(done.stdout) < 1000

@@ -49,14 +49,32 @@ class MarkFlat(Stage):
         chunk = in_own_precision(chunk)
         if not chunk.shape[1]:
             return chunk, state
-        last, since = state
-        changed = np.diff(chunk, axis=1, prepend=last[:, None].astype(chunk.dtype)) != 0
-        index = np.arange(1, chunk.shape[1] + 1)[None, :, None]
-        latest = np.maximum.accumulate(np.where(changed, index, -since[:, None]), axis=1)
-        unchanged = index - latest
-        flat = unchanged >= max(1, round(self.seconds * self.rate))
-        state = chunk[:, -1].astype(float), unchanged[:, -1].astype(np.int64)
-        return np.where(flat, np.asarray(np.nan, dtype=chunk.dtype), chunk), state
+        signal, (last, since) = chunk.swapaxes(1, 2), state
+        same = np.empty(signal.shape, bool)
+        np.equal(signal[..., 1:], signal[..., :-1], out=same[..., 1:])
+        np.equal(signal[..., 0], last.astype(signal.dtype), out=same[..., 0])
+        state = signal[..., -1].astype(float), _since_last_false(same, since)
+        flat = _all_of_last(same, since, max(1, round(self.seconds * self.rate)))
+        if flat is None:
+            return chunk, state
+        marked = np.where(flat, np.asarray(np.nan, dtype=chunk.dtype), signal)
+        return marked.swapaxes(1, 2), state
+
+
+def _since_last_false(values: Array, before: Array) -> Array:
+    """Return how many values are true at the end of each row, ``before`` of them before it."""
+    at_the_end = np.argmin(values[..., ::-1], axis=-1)
+    return np.asarray(np.where(values.all(axis=-1), before + values.shape[-1], at_the_end))
+
+
+def _all_of_last(values: Array, before: Array, count: int) -> Array | None:
+    """Return where this many in a row are true, ``before`` of them before it; None if nowhere."""
+    earlier = np.arange(count - 1, 0, -1) <= before[..., None]
+    together, reached = np.concatenate([earlier, values], axis=-1), 1
+    while reached < count and together.any():
+        step = min(reached, count - reached)
+        together, reached = together[..., step:] & together[..., :-step], reached + step
+    return together if together.any() else None
 
 
 @dataclass(frozen=True)
@@ -146,12 +164,27 @@ class DeriveMontage(Stage):
 
     def advance(self, chunk: Array, state: State) -> tuple[Array, State]:
         """Add and subtract channels in the order that the coverage gives."""
-        derived = np.full((*chunk.shape[:2], len(self.output.channels)), np.nan, dtype=chunk.dtype)
-        for column, derivation in enumerate(self.coverage.derivations):
-            for position, (index, sign) in enumerate(derivation.terms):
-                term = sign * chunk[..., index]
-                derived[..., column] = term if position == 0 else derived[..., column] + term
-        return derived, state
+        batch, samples, _ = chunk.shape
+        derived = np.full((batch, len(self.output.channels), samples), np.nan, chunk.dtype)
+        for number, (rows, places, signs) in enumerate(self._terms):
+            terms = chunk.swapaxes(1, 2)[:, places]
+            terms *= signs
+            if number:
+                terms += derived[:, rows]
+            derived[:, rows] = terms
+        return derived.swapaxes(1, 2), state
+
+    @cached_property
+    def _terms(self) -> list[tuple[slice | list[int], list[int], Array]]:
+        """Rows of the montage, channels and signs: of all first terms, of all second ones, ..."""
+        by_row = dict(enumerate(one.terms for one in self.coverage.derivations))
+        found: list[tuple[slice | list[int], list[int], Array]] = []
+        for number in range(max(map(len, by_row.values()))):
+            rows = [row for row, terms in by_row.items() if len(terms) > number]
+            places, signs = zip(*(by_row[row][number] for row in rows), strict=True)
+            which = slice(None) if len(rows) == len(by_row) else rows
+            found.append((which, list(places), np.array(signs, np.float32)[:, None]))
+        return found
 
 
 @dataclass(frozen=True)

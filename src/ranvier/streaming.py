@@ -31,6 +31,13 @@ LARGEST = 1e12
 RATE_SLACK = 1e-4
 """Share by which a measured rate may differ from the one that is wanted."""
 
+KEPT = 31 * 2**20
+"""Bytes up to which freed memory is not given back at once."""
+
+# The C library of Linux learns from a large block that is freed to keep such memory at hand. Until
+# then each step may get its arrays from the system anew, page by page, and decode half as fast.
+np.empty(KEPT, np.uint8)
+
 
 class Stage:
     """One causal step of processing.
