@@ -198,15 +198,12 @@ class Recursion:
         known, weights = sources[..., :states], self.weights.starts
         sources[:, :groups, :, states:] = added.reshape(batch, groups, channels, -1)
         known[:, 0] = state
-        end, within = (
-            weights[:, -states:].copy(),
-            weights[:, :-states].astype(added.dtype, copy=False),
-        )
+        end = weights[:, -states:].copy()
+        within = weights[:, :-states].astype(added.dtype, copy=False)
         shifts = falls.transpose(0, 2, 1)[..., None] * self.shift
         full = shifts.shape[1]
-        sources[:, :full, :, -states:] += (
-            shifts  # what the last block adds is in the state after it
-        )
+        # What the last block adds is in the state after it.
+        sources[:, :full, :, -states:] += shifts
         now, after = (one.swapaxes(0, 1)[:full] for one in (sources, known[:, 1:]))
         for source, state_after in zip(now, after, strict=True):
             np.matmul(source, end, out=state_after)
