@@ -38,6 +38,7 @@ from ranvier.formats import (
     read_stages,
     read_table,
     read_tfrecord,
+    with_annotations,
 )
 from ranvier.formats.chb_mit_labels import read_seizure_marks, read_summary
 from ranvier.formats.edf_anonymous import anonymise_edf
@@ -205,6 +206,12 @@ def _events(path: Path) -> None:
         _look_at_stages(hypnogram)
 
 
+def _annotations(path: Path) -> None:
+    recording = Recording.from_array(np.zeros((60, 1)), 1.0, ["Cz"], name="a")
+    (annotated,) = with_annotations([recording], path)
+    _look_at(annotated)
+
+
 def _hypnogram(path: Path) -> None:
     _look_at_stages(read_hypnogram(path))
 
@@ -343,6 +350,7 @@ def as_decoder(content: bytes) -> bytes:
 READERS: Mapping[str, Reader] = {
     "edf": Reader(".edf", _edf),
     "events": Reader(".tsv", _events),
+    "annotations": Reader(".csv", _annotations),
     "hypnogram_tsv": Reader(".tsv", _hypnogram),
     "hypnogram_csv": Reader(".csv", _numbered_hypnogram),
     "hypnogram_txt": Reader(".txt", _numbered_hypnogram),

@@ -131,12 +131,15 @@ def showing_progress() -> Iterator[Callable[[str, int, int], None]]:
         yield tell
 
 
-def read_annotated(data: str, subset: str) -> list[Recording]:
-    """Open the recordings of a folder, or those of a selection of subjects."""
+def read_annotated(data: str, annotations: str = "", subset: str = "") -> list[Recording]:
+    """Open the recordings of a folder, with annotations from elsewhere, or a selection of them."""
     from ranvier.datasets import read
     from ranvier.datasets.subsets import subset as chosen
+    from ranvier.formats import with_annotations
 
     recordings = read(data)
+    if annotations:
+        recordings = with_annotations(recordings, annotations)
     return chosen(recordings, subset) if subset else recordings
 
 

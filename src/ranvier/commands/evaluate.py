@@ -54,6 +54,7 @@ def evaluate(
     audit: bool = False,
     rescore: str = "",
     protocol: Literal["honest", "official", "paper", "paper-per-subject"] = "honest",
+    annotations: str = "",
     subset: str = "",
 ) -> Answer:
     """Train and test on others than were learnt from, score, and write a report.
@@ -79,6 +80,9 @@ def evaluate(
         "paper" trains and tests as published, leaks and all, and honestly beside it, in 4 folds
         unless told otherwise, one after the other, and writes no decoder; "paper-per-subject" does
         so for each subject.
+    annotations
+        Where the annotations are, if not with the recordings: a folder of files that are called
+        like them, or one table with the columns recording, onset and end.
     subset
         Subjects to keep of those in the folder: "sleep-edf-20", "sleep-edf-78", or a file with
         one a line.
@@ -104,7 +108,7 @@ def evaluate(
             raise OptionError(f"Missing {name}: --{name} must be a folder")
     check_folder(out)
     use_threads(threads)
-    recordings = read_annotated(data, subset)
+    recordings = read_annotated(data, annotations, subset)
     if protocol.startswith("paper"):
         check_published(protocol, audit=audit, fold=fold)
         return compared(protocol, recordings, recipe, Path(out), folds=folds or PUBLISHED_FOLDS)

@@ -8,14 +8,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ranvier.commands import Answer, check_folder, grouped, recipe_file, showing_progress
+from ranvier.commands import (
+    Answer,
+    check_folder,
+    grouped,
+    read_annotated,
+    recipe_file,
+    showing_progress,
+)
 
 MOST_SETTINGS = 10_000
 """In a file of stages."""
 
 
 def prepare(
-    data: str, store: str, *, stages: str = "", states: str = "", workers: int = 1
+    data: str,
+    store: str,
+    *,
+    annotations: str = "",
+    stages: str = "",
+    states: str = "",
+    workers: int = 1,
 ) -> Answer:
     """Put the signals of a data set into a store; what is there already is kept.
 
@@ -25,6 +38,9 @@ def prepare(
         Folder of recordings, or one file.
     store
         Folder for the arrays and the index; --data of other commands takes it.
+    annotations
+        Where the annotations are, if not with the recordings: a folder of files that are called
+        like them, or one table with the columns recording, onset and end.
     stages
         YAML file with a list of ``stages``, or a recipe of the package by name, such as
         "rest_seizure", that the signals go through before:
@@ -37,7 +53,6 @@ def prepare(
     workers
         Recordings that are prepared side by side.
     """
-    from ranvier.datasets import read
     from ranvier.signal_store import read_store, write_store
     from ranvier.staged import after_stages, storable
     from ranvier.windows import save_states
@@ -47,7 +62,7 @@ def prepare(
     check_folder(store)
     given = {"stages": stages, "states": states}
     asked, after = (read_stages(recipe_file(v, n)) if v else () for n, v in given.items())
-    recordings = read(data)
+    recordings = read_annotated(data, annotations)
     before = storable(asked, recordings[0]) if asked else ()
     if before:
         recordings = [after_stages(one, before) for one in recordings]

@@ -24,6 +24,7 @@ def train(
     recipe: Recipe,
     name: str = "decoder",
     threads: int = 1,
+    annotations: str = "",
     subset: str = "",
 ) -> Answer:
     """Train one decoder; stopped and started again, it goes on where it was.
@@ -40,6 +41,9 @@ def train(
         Of the decoder file, without its suffix.
     threads
         For computing.
+    annotations
+        Where the annotations are, if not with the recordings: a folder of files that are called
+        like them, or one table with the columns recording, onset and end.
     subset
         Subjects to keep of those in the folder: "sleep-edf-20", "sleep-edf-78", or a file with
         one a line.
@@ -50,7 +54,7 @@ def train(
         raise ValueError(f"Invalid name: {name!r}, must be the name of a file without a folder")
     check_folder(out)
     use_threads(threads)
-    recordings = read_annotated(data, subset)
+    recordings = read_annotated(data, annotations, subset)
     with showing_progress() as progress:
         decoder = fit(recipe.task, recordings, recipe=recipe, out=out, progress=progress)
     path = Path(out) / f"{name}.ranvier"

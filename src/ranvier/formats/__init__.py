@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from ranvier.formats.annotations_apart import with_annotations
 from ranvier.formats.array_tables import read_archive, read_arrays, read_epochs
 from ranvier.formats.bids import (
     SUFFIXES,
@@ -94,6 +95,7 @@ __all__ = [
     "save_hypnogram",
     "trim_to_lights",
     "trim_wake",
+    "with_annotations",
     "with_names",
     "write_bids",
     "write_binned",

@@ -23,19 +23,16 @@ from ranvier.formats.edf import read_edf, write_edf
 from ranvier.formats.hed_score import (
     MISSING,
     clip_events,
-    read_permitted_events,
-    tell_seizures,
     write_events,
 )
 from ranvier.formats.hypnogram_tables import (
     clip_hypnogram,
-    split_stages,
+    read_annotated_table,
     stage_events,
     write_hypnogram,
 )
 from ranvier.formats.stage_grid import naming
 from ranvier.recording import Layout, Recording
-from ranvier.truth import Events, Hypnogram
 from ranvier.writing import write_text
 
 SUFFIXES = (".edf", ".bdf")
@@ -85,7 +82,7 @@ def read_bids_file(path: str | os.PathLike[str]) -> Recording:
     entities = bids_entities(path)
     stem = path.stem.removesuffix("_eeg")
     table = path.with_name(f"{stem}_events.tsv")
-    events, hypnogram, said = _annotated(table) if table.exists() else (None, None, [])
+    events, hypnogram, said = read_annotated_table(table) if table.exists() else (None, None, [])
     recording = read_edf(
         path, subject=entities.get("sub", ""), session=entities.get("ses", ""), events=events
     )
@@ -94,16 +91,6 @@ def read_bids_file(path: str | os.PathLike[str]) -> Recording:
         return recording
     hypnogram, notes = clip_hypnogram(hypnogram, recording.duration)
     return replace(recording, hypnogram=hypnogram, notes=(*recording.notes, *notes))
-
-
-def _annotated(table: Path) -> tuple[Events | None, Hypnogram | None, list[str]]:
-    """Return what a table says of seizures and of sleep, and what it does not say."""
-    found, notes = read_permitted_events(table)
-    events, hypnogram = (None, None) if found is None else split_stages(found, table)
-    if events is None or tell_seizures(events):
-        return events, hypnogram, notes
-    silent = f"{len(events)} events are neither seizure nor background and tell of no seizure"
-    return None, hypnogram, [*notes, silent]
 
 
 def bids_entities(path: str | os.PathLike[str]) -> dict[str, str]:

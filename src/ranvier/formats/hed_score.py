@@ -60,7 +60,7 @@ def read_events(path: str | os.PathLike[str]) -> Events:
         If the file cannot be read, lacks a column, or has a line that makes no sense.
     """
     path = Path(path)
-    lines = _lines(path)
+    lines = table_lines(path)
     return _joined(_rows(path, lines, _columns(lines[0], path), _parse))
 
 
@@ -87,7 +87,7 @@ def read_permitted_events(path: str | os.PathLike[str]) -> tuple[Events | None, 
         As ``read_events``, for a seizure with a cell that makes no sense.
     """
     path = Path(path)
-    lines = _lines(path)
+    lines = table_lines(path)
     if not set(LABELS) & set(_names(lines[0])) and {"onset", "duration"} <= set(_names(lines[0])):
         return None, [f"the table of events has no labels, as {' or '.join(LABELS)}"]
     rows = _rows(path, lines, _columns(lines[0], path), _parse_permitted)
@@ -128,7 +128,8 @@ def _rows(
     return rows
 
 
-def _lines(path: Path) -> list[str]:
+def table_lines(path: Path) -> list[str]:
+    """Return the lines of a table, one that is empty of an empty file."""
     try:
         return path.read_text(encoding="utf-8-sig").splitlines() or [""]
     except OSError as error:

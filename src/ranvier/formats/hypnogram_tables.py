@@ -12,7 +12,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ranvier.formats.hed_score import LABELS, read_events
+from ranvier.formats.hed_score import (
+    LABELS,
+    read_events,
+    read_permitted_events,
+    tell_seizures,
+)
 from ranvier.formats.stage_grid import Run, place_runs
 from ranvier.truth import SLEEP_STAGES, Event, Events, Hypnogram
 from ranvier.writing import write_text
@@ -99,6 +104,22 @@ def split_stages(
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return (replace(events, items=others) if others else None), hypnogram
+
+
+def read_annotated_table(path: Path) -> tuple[Events | None, Hypnogram | None, list[str]]:
+    """Return what a table tells of seizures and of sleep, as BIDS permits it, and what it does not.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read or makes no sense.
+    """
+    found, notes = read_permitted_events(path)
+    events, hypnogram = (None, None) if found is None else split_stages(found, path)
+    if events is None or tell_seizures(events):
+        return events, hypnogram, notes
+    silent = f"{len(events)} events are neither seizure nor background and tell of no seizure"
+    return None, hypnogram, [*notes, silent]
 
 
 def _is_stage(event: Event) -> bool:

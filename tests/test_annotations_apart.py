@@ -1,0 +1,150 @@
+"""Annotations that lie apart from the recordings: found by name, and given to the right one."""
+
+import json
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier.__main__ import main
+from ranvier.formats import with_annotations, write_edf, write_events, write_stage_list
+
+LAYOUT = rv.Layout(("Fp1", "Fp2"), 64.0)
+NIGHT = rv.Hypnogram(("W", "N1", "N2", ""), duration=120.0)
+
+
+def recording(name: str) -> rv.Recording:
+    return rv.Recording.from_array(np.zeros((120 * 64, 2)), 64.0, ["Fp1", "Fp2"], name=name)
+
+
+def times(one: rv.Recording) -> list[tuple[float, float, str]] | None:
+    if one.events is None:
+        return None
+    return [(event.onset, event.end, event.label) for event in one.events]
+
+
+def annotated(source, *names: str) -> list[rv.Recording]:
+    return with_annotations([recording(name) for name in names], source)
+
+
+def table(path, text: str):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "recording,onset,end\na,10,20\nb,30.5,40\na,50,60\n",
+        "file,start,duration\na.edf,10,10\nb.edf,30.5,9.5\na.EDF,50,10\n",
+        "Filename;Start;Stop;Type\nx/a.edf;10,0;20;seizure\nx\\b.edf;30,5;40;SZ\nx/a;50;60;sz\n",
+        "label\tend\tonset\trecording\n\t20\t10\ta\nsz\t40\t30.5\tb_eeg\n\t60\t50\ta_eeg.edf\n",
+    ],
+)
+def test_one_table_is_about_all_recordings_that_it_names(tmp_path, text):
+    path = table(tmp_path / ("all.tsv" if "\t" in text else "all.csv"), text)
+    a, b, c = annotated(path, "a", "b", "c")
+    assert times(a) == [(10, 20, "sz"), (50, 60, "sz")]
+    assert times(b) == [(30.5, 40, "sz")]
+    assert c.events is None
+
+
+def test_a_row_without_times_says_that_nothing_was_found(tmp_path):
+    path = table(tmp_path / "all.csv", "recording,onset,end,label\na,,,\nb,,,bckg\nc,1,2,\n")
+    assert [times(one) for one in annotated(path, "a", "b", "c")] == [[], [], [(1, 2, "sz")]]
+
+
+def test_labels_are_those_of_other_tables(tmp_path):
+    rows = "recording,onset,end,type\na,1,2,FNSZ\na,3,4,bckg\na,5,6,artefact\n"
+    (a,) = annotated(table(tmp_path / "all.csv", rows), "a")
+    assert [label for *_, label in times(a)] == ["sz_foc", "bckg", "artefact"]
+
+
+def test_recordings_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    path = table(tmp_path / "all.csv", "file,onset,end\nP1/eeg.edf,1,2\ndata/P2/eeg.edf,3,4\n")
+    assert [times(one) for one in annotated(path, "P1/eeg", "P2/eeg")] == [
+        [(1, 2, "sz")],
+        [(3, 4, "sz")],
+    ]
+
+
+def test_a_folder_has_a_file_for_each_recording(tmp_path):
+    events = rv.Events.from_intervals([(10, 20)], 120.0)
+    write_events(tmp_path / "one" / "a_events.tsv", events)
+    table(tmp_path / "b.csv", "onset,end\n3,4\n")
+    table(tmp_path / "c.tsv", "onset\tduration\n5\t6\n")
+    write_stage_list(tmp_path / "d.txt", NIGHT)
+    table(tmp_path / "notes of us.txt", "nothing that is read\n")
+    a, b, c, d, e = annotated(tmp_path, "a", "b", "c", "d", "e")
+    assert [times(one) for one in (a, b, c)] == [[(10, 20, "sz")], [(3, 4, "sz")], [(5, 11, "sz")]]
+    assert (d.events, d.hypnogram) == (None, NIGHT)
+    assert (e.events, e.hypnogram) == (None, None)
+
+
+def test_recordings_in_that_folder_are_no_annotations(tmp_path):
+    write_edf(tmp_path / "a.edf", np.zeros((640, 2)), LAYOUT)
+    table(tmp_path / "a.csv", "onset,end\n3,4\n")
+    assert times(with_annotations(rv.read(tmp_path / "a.edf"), tmp_path)[0]) == [(3, 4, "sz")]
+
+
+def test_what_is_given_takes_the_place_of_what_was_there(tmp_path):
+    events, path = rv.Events.from_intervals([(70, 80)], 120.0), tmp_path / "all.csv"
+    (before,) = annotated(table(path, "recording,onset,end\na,10,20\n"), "a")
+    write_events(tmp_path / "later" / "a_events.tsv", events)
+    assert times(with_annotations([before], tmp_path / "later")[0]) == [(70, 80, "sz")]
+
+
+def test_what_lies_outside_the_signal_is_cut_and_said(tmp_path):
+    (a,) = annotated(table(tmp_path / "all.csv", "recording,onset,end\na,110,130\n"), "a")
+    assert times(a) == [(110, 120, "sz")]
+    assert "cut at the end of the signal" in a.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("recording,onset,end\nz,1,2\n", "is called like any of 1 recordings, such as a"),
+        ("recording,onset,end\nx/a,1,2\ny/a,1,2\n", "x/a and y/a .* are both called like"),
+        ("onset,end\n1,2\n", "no column recording or file or filename or edf among onset, end"),
+        ("recording,when\na,1\n", "no column onset or start among recording, when"),
+        ("recording,onset\na,1\n", "no column end or stop or offset or duration"),
+        ("recording,onset,end\na,00:10:00,5\n", "row 2: invalid onset in seconds from the first"),
+        ("recording,onset,end\na,9,5\n", "row 2: end 5 s lies before onset 9 s"),
+        ("recording,onset,end\na,nan,5\n", "must be a number, 0 or more"),
+        ("recording,onset,end\na,,,sz\n", "row 2: 4 cells, must be 3"),
+        ("recording,onset,end,label\na,,,sz\n", "row 2: invalid onset"),
+        ("", "no column recording"),
+    ],
+)
+def test_a_table_that_makes_no_sense_is_refused_in_one_sentence(tmp_path, text, said):
+    with pytest.raises(ValueError, match=said):
+        annotated(table(tmp_path / "all.csv", text), "a")
+
+
+def test_two_files_for_one_recording_are_refused(tmp_path):
+    for name in ("a.csv", "a_events.tsv"):
+        table(tmp_path / name, "onset,end\n1,2\n")
+    with pytest.raises(ValueError, match="two files for a, must be one"):
+        annotated(tmp_path, "a")
+
+
+@pytest.mark.parametrize("name", ["nothing", "notes.md"])
+def test_what_is_neither_a_folder_nor_a_table_is_refused(tmp_path, name):
+    with pytest.raises(ValueError, match=r"must be a folder or a table, \.csv or \.tsv"):
+        annotated(tmp_path / name, "a")
+
+
+def test_a_user_points_at_a_folder_of_edf_files_and_a_table(tmp_path, capsys):
+    for name in ("a", "b"):
+        write_edf(tmp_path / "eeg" / f"{name}.edf", np.zeros((6400, 2)), LAYOUT)
+    path = table(tmp_path / "seizures.csv", "file,onset,end\na.edf,10,20\nb.edf,,\n")
+    store = tmp_path / "store"
+    words = ["prepare", str(tmp_path / "eeg"), str(store), "--annotations", str(path)]
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["recordings"] == 2
+    a, b = rv.datasets.read(store)
+    assert (times(a), times(b)) == ([(10, 20, "sz")], [])
+    path.write_text("file,onset,end\na.edf,ten,20\n")
+    assert main(words) == 1
+    assert "seizures.csv, row 2: invalid onset" in capsys.readouterr().err
