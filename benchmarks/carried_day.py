@@ -51,7 +51,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         recordings = simulate_patient(1, minutes=24 * 60, seed=100)
         day = prepare_annotated(recordings, rv.Recipe(), Path(folder), None)
-        labels = np.concatenate([part.labels() for part in day])
+        labels = np.concatenate([part.targets() for part in day])
         print(f"{len(labels) / 3600:.1f} h, {int(labels.sum())} s in seizures")
         for name, settings in (
             ("carried", {}),
