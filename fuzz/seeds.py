@@ -271,7 +271,7 @@ MAKERS: Mapping[str, Callable[[Path], Iterator[bytes]]] = {
     )
 }
 PLAIN = {
-    "annotations": b"recording;start;end;type\nx/a.edf;1,5;20;FNSZ\nb;;;\n",
+    "annotations": b"recording;start;end;type\na.edf;1,5;20;FNSZ\nb;;;\n",
     "hypnogram_tsv": b"onset\tduration\tstage\n0\t30\tW\n30\t30\tN2\n",
     "hypnogram_txt": b"W\nN1\n?\nREM\n4\n",
     "chb_summary": SUMMARY.encode(),

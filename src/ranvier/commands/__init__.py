@@ -135,11 +135,11 @@ def read_annotated(data: str, annotations: str = "", subset: str = "") -> list[R
     """Open the recordings of a folder, with annotations from elsewhere, or a selection of them."""
     from ranvier.datasets import read
     from ranvier.datasets.subsets import subset as chosen
-    from ranvier.formats import with_annotations
+    from ranvier.formats import files_by_name, with_annotations
 
     recordings = read(data)
     if annotations:
-        recordings = with_annotations(recordings, annotations)
+        recordings = with_annotations(recordings, annotations, files=files_by_name(data))
     return chosen(recordings, subset) if subset else recordings
 
 

@@ -66,6 +66,7 @@ if TYPE_CHECKING:
 __all__ = [
     "READERS",
     "clip_events",
+    "files_by_name",
     "find_files",
     "offset_check",
     "read",
@@ -276,6 +277,22 @@ def with_names(root: Path, files: Sequence[Path]) -> list[tuple[Path, str]]:
         )
         for file in files
     ]
+
+
+def files_by_name(source: str | os.PathLike[str]) -> dict[str, Path]:
+    """Return where the recordings of a file or folder lie, by what they are called.
+
+    Raises
+    ------
+    ValueError
+        If the folder cannot be read.
+    """
+    try:
+        files = find_files(source)
+    except NothingFoundError:
+        return {}
+    named = [(name, file) for file, name in with_names(Path(source), files)]
+    return {name.removesuffix("_eeg"): file for name, file in named} | dict(named)
 
 
 def _folders(files: Sequence[Path]) -> list[str]:
