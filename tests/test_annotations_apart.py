@@ -144,7 +144,7 @@ def test_what_lies_outside_the_signal_is_cut_and_said(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("recording,onset,end\nz,1,2\n", "is called like any of 1 recordings, such as a"),
+        ("recording,onset,end\nz,1,2\n", "like any of 1 recordings, such as a; it tells of z$"),
         ("recording,onset,end\nx/a,1,2\n", "is called like any of 1 recordings, such as a"),
         ("recording,onset,end\na,1,2\n,3,4\n", "line 3: recording is empty, must name"),
         ("recording,onset,end\n", "has no rows"),

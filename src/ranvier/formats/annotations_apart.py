@@ -103,9 +103,10 @@ def with_annotations(
     given = _files(source) if source.is_dir() else _parts(source)
     found = _matched(recordings, given, files or {})
     if not any(found):
+        known = ", ".join("/".join(one.place) for one in given[:3]) or "nothing"
         raise ValueError(
             f"Invalid annotations: nothing in {source} is called like any of {len(recordings)} "
-            f"recordings, such as {recordings[0].name}"
+            f"recordings, such as {recordings[0].name}; it tells of {known}"
         )
     if source.is_dir():
         _refuse_two(recordings, found)
