@@ -115,11 +115,16 @@ def test_a_folder_has_a_file_for_each_recording(tmp_path):
     table(tmp_path / "b.csv", "onset,end\n3,4\n")
     table(tmp_path / "c.tsv", "onset\tduration\n5\t6\n")
     write_stage_list(tmp_path / "d.txt", NIGHT)
-    table(tmp_path / "notes of us.txt", "nothing that is read\n")
+    for name in ("notes of us.txt", "_events.tsv", "-Hypnogram.edf"):
+        table(tmp_path / name, "nothing that is read\n")
     a, b, c, d, e = annotated(tmp_path, "a", "b", "c", "d", "e")
     assert [times(one) for one in (a, b, c)] == [[(10, 20, "sz")], [(3, 4, "sz")], [(5, 11, "sz")]]
     assert (d.events, d.hypnogram) == (None, NIGHT)
     assert (e.events, e.hypnogram) == (None, None)
+
+
+def test_no_recordings_are_given_nothing(tmp_path):
+    assert not annotated(table(tmp_path / "all.csv", "recording,onset,end\na,1,2\n"))
 
 
 def test_recordings_in_that_folder_are_no_annotations(tmp_path):

@@ -108,7 +108,7 @@ def test_large_offsets_do_not_matter(tmp_path):
     recording, found = recording_of(signal), library(decoder, tmp_path).answers(signal)
     assert_same(decoder.predict(in_float64(recording)), found)
     # At 20,000 µV a sample in float32 has steps of 0.002 µV, which the resampler adds up.
-    assert_same(decoder.predict(recording), found, atol=1e-3)
+    assert_nearly_same(decoder.predict(recording), found, others=1 / 60)
 
 
 def test_the_layout_is_what_is_asked_for(tmp_path):
@@ -203,6 +203,12 @@ def in_float64(recording):
     return replace(recording, reader=lambda *span: recording.reader(*span).astype(float))
 
 
+def assert_nearly_same(prediction, found, *, others):
+    """Hold all to 1e-3, and to 1e-4 all but a share of others."""
+    assert_same(prediction, found, atol=1e-3)
+    assert np.mean(np.abs(prediction.probability - found["probability"]) > 1e-4) <= others
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("flags", [(), ("-O3", "-march=native", "-ffp-contract=fast")], ids=str)
 def test_an_hour_has_the_probabilities_and_alarms_of_python(tmp_path, decoder, flags):
@@ -211,6 +217,4 @@ def test_an_hour_has_the_probabilities_and_alarms_of_python(tmp_path, decoder, f
         found = made.answers(recording.read())
         assert_same(decoder.predict(in_float64(recording)), found, atol=1e-5)
         # Where a frequency is missing by chance, float32 has few digits of its logarithm.
-        usual = decoder.predict(recording)
-        assert_same(usual, found, atol=1e-3)
-        assert np.mean(np.abs(usual.probability - found["probability"]) > 1e-4) <= 1e-3
+        assert_nearly_same(decoder.predict(recording), found, others=1e-3)

@@ -27,6 +27,7 @@ from ranvier.formats.bids import (
 )
 from ranvier.formats.binned import read_binned, write_binned
 from ranvier.formats.edf import read_annotations, read_edf, write_edf
+from ranvier.formats.folders import everything_below
 from ranvier.formats.hed_score import clip_events, read_events, write_events
 from ranvier.formats.hypnogram_tables import read_stages, write_hypnogram
 from ranvier.formats.hypnograms import (
@@ -210,8 +211,6 @@ def find_files(path: str | os.PathLike[str]) -> list[Path]:
     path = named_path(path)
     if not path.is_dir():
         return [path]
-    for _ in os.walk(path, onerror=_refuse):
-        pass
     below = _without_results(path)
     found = ([file for file in below if _is_recording(file, kinds)] for kinds in IN_FOLDERS)
     files = bids_files(path) or next(filter(None, found), [])
@@ -237,7 +236,7 @@ def named_path(path: str | os.PathLike[str]) -> Path:
 
 
 def _without_results(folder: Path) -> list[Path]:
-    below = sorted(folder.rglob("*"))
+    below = everything_below(folder)
     results = {one.parent for one in below if one.name == FOLDS} - {folder}
     return [one for one in below if results.isdisjoint(one.parents)]
 
@@ -245,10 +244,6 @@ def _without_results(folder: Path) -> list[Path]:
 def _is_recording(path: Path, kinds: frozenset[str]) -> bool:
     known = path.suffix.lower() in kinds and not is_hypnogram_file(path)
     return known and path.is_file()
-
-
-def _refuse(error: OSError) -> None:
-    raise ValueError(f"Cannot read {error.filename}: {error.strerror}")
 
 
 def read_one(path: str | os.PathLike[str]) -> Recording:

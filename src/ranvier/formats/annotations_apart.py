@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from ranvier.formats.folders import everything_below
 from ranvier.formats.hed_score import (
     LABELS,
     LONGEST,
@@ -100,9 +101,9 @@ def with_annotations(
         called like one, or a file cannot be read.
     """
     source = Path(source)
-    given = _files(source) if source.is_dir() else _parts(source)
+    given = _from_folder(source) if source.is_dir() else _from_table(source)
     found = _matched(recordings, given, files or {})
-    if not any(found):
+    if recordings and not any(found):
         known = ", ".join("/".join(one.place) for one in given[:3]) or "nothing"
         raise ValueError(
             f"Invalid annotations: nothing in {source} is called like any of {len(recordings)} "
@@ -142,13 +143,13 @@ def _matched(
 
 def _places(name: str, file: Path | None) -> set[Place]:
     """Return what a recording is called: by its name, and by its file without the suffix."""
-    known = {_parts_of(name)}
+    known = {_place(name)}
     if file is not None:
-        known.add(_parts_of(file.absolute().with_suffix("").as_posix()))
+        known.add(_place(file.absolute().with_suffix("").as_posix()))
     return known | {(*place[:-1], place[-1].removesuffix("-PSG")) for place in known}
 
 
-def _parts_of(text: str) -> Place:
+def _place(text: str) -> Place:
     parts = PurePosixPath(unicodedata.normalize("NFC", text.replace("\\", "/"))).parts
     return parts or ("",)
 
@@ -176,19 +177,13 @@ def _annotated(recording: Recording, found: Sequence[Annotations]) -> Recording:
     return replace(recording, events=events, hypnogram=hypnogram, notes=tuple(notes))
 
 
-def _files(folder: Path) -> list[_Given]:
+def _from_folder(folder: Path) -> list[_Given]:
     """Return what each file of a folder may be about."""
-    for _ in os.walk(folder, onerror=_refuse):
-        pass
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and _may_tell(path)]
+    paths = [path for path in everything_below(folder) if path.is_file() and _may_tell(path)]
     return [
         _Given(_place_of(path.relative_to(folder)), str(path), partial(_read_file, path))
         for path in paths
     ]
-
-
-def _refuse(error: OSError) -> None:
-    raise ValueError(f"Cannot read {error.filename}: {error.strerror}")
 
 
 def _may_tell(path: Path) -> bool:
@@ -198,7 +193,7 @@ def _may_tell(path: Path) -> bool:
 
 def _place_of(path: Path) -> Place:
     name = path.name[: -len(PARTNER)] if is_hypnogram_file(path) else path.stem
-    return _parts_of(path.with_name(name.removesuffix(BIDS_ENDING)).as_posix())
+    return _place(f"{path.parent.as_posix()}/{name.removesuffix(BIDS_ENDING)}")
 
 
 def _read_file(path: Path, recording: Recording) -> Annotations:
@@ -217,7 +212,7 @@ def _read_file(path: Path, recording: Recording) -> Annotations:
     return table.events_of(table.rows, recording)
 
 
-def _parts(path: Path) -> list[_Given]:
+def _from_table(path: Path) -> list[_Given]:
     """Return the rows of one table that are about each recording."""
     if path.suffix.lower() not in TABLES:
         raise ValueError(
@@ -242,7 +237,7 @@ def _parts(path: Path) -> list[_Given]:
 
 def _named_place(text: str) -> Place:
     suffix = PurePosixPath(text).suffix
-    return _parts_of(text.removesuffix(suffix) if suffix.lower() in SUFFIXES else text)
+    return _place(text.removesuffix(suffix) if suffix.lower() in SUFFIXES else text)
 
 
 class _Row(NamedTuple):
